@@ -1,0 +1,84 @@
+"""Reading a template's parameters: defaults filled in, names and values checked, one line for what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from search_spaces.errors import IllegalDesign, UserError, unknown
+from search_spaces.types import KnobValue
+
+__all__ = ["Parameters"]
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The complete parameters of one accelerator, in the template's order."""
+
+    accelerator: str
+    items: tuple[tuple[str, KnobValue], ...]
+
+    @staticmethod
+    def fill(accelerator: str, defaults: Mapping[str, KnobValue], given: Mapping[str, KnobValue]) -> Parameters:
+        """The template's defaults with the given values in their place.
+
+        Raises UserError for a name the template does not have or a value of the wrong type.
+        """
+        for name, value in given.items():
+            if name not in defaults:
+                raise unknown(f"parameter of {accelerator}", name, defaults)
+            wants = defaults[name]
+            if isinstance(wants, str) != isinstance(value, str) or isinstance(value, bool):
+                kind = "a word" if isinstance(wants, str) else "a number"
+                raise UserError(f"{name} of {accelerator} is {kind} such as {wants!r}, not {value!r}")
+            if not isinstance(value, str) and not value > 0:
+                raise UserError(f"{name} of {accelerator} must be greater than 0, not {value!r} (default {wants!r})")
+        merged = {name: given.get(name, default) for name, default in defaults.items()}
+        # 4.0 and 4 are the same design, so they must be the same value
+        return Parameters(
+            accelerator,
+            tuple((k, int(v) if isinstance(v, float) and v == int(v) else v) for k, v in merged.items()),
+        )
+
+    def __getitem__(self, name: str) -> KnobValue:
+        return dict(self.items)[name]
+
+    def _number(self, name: str) -> float:
+        value = self[name]
+        assert not isinstance(value, str)
+        return float(value)
+
+    def whole(self, name: str) -> int:
+        value = self._number(name)
+        if value != int(value):
+            raise UserError(f"{name} of {self.accelerator} must be a whole number, not {value:g}")
+        return int(value)
+
+    def choice(self, name: str, *choices: str) -> str:  # type: ignore[type-var]
+        value = str(self[name])
+        if value not in choices:
+            raise unknown(f"{name} of {self.accelerator}", value, choices)
+        return value
+
+    def quotient(self, name: str, by: str) -> int:
+        """Words per access: a row must hold a whole number of words."""
+        width, word = self.whole(name), self.whole(by)
+        if width % word:
+            raise UserError(f"{name} of {self.accelerator} must be a multiple of {by}={word}, not {width}")
+        return width // word
+
+    def words(self, kib_name: str, word_bits: int) -> int:
+        return self._floor(self._number(kib_name) * 8192 / word_bits, kib_name)
+
+    def scaled(self, words_name: str, scale_name: str) -> int:
+        return self._floor(self.whole(words_name) * self._number(scale_name), scale_name)
+
+    def scaled_words(self, kib_name: str, scale_name: str, word_bits: int) -> int:
+        return self._floor(self._number(kib_name) * self._number(scale_name) * 8192 / word_bits, scale_name)
+
+    def _floor(self, words: float, name: str) -> int:
+        if words < 1:
+            raise IllegalDesign(
+                "buffer too small", f"{name}={self[name]} leaves {self.accelerator} a buffer of less than one word"
+            )
+        return int(words)
