@@ -30,7 +30,7 @@ class Component:
     """A circuit by its datasheet parameters: width and depth of one access row, banks, and whether it is "smart".
 
     A smart buffer carries its address generators. Kind "figure" is a component whose access energy is simply
-    stated (`access_pj`), for comparison with a tool that charges it so.
+    stated (`access_pj`, `area_um2`), for comparison with a tool that charges it so.
     """
 
     kind: ComponentKind
@@ -39,6 +39,7 @@ class Component:
     banks: int = 1
     smart: bool = False
     access_pj: float = 0.0
+    area_um2: float = 0.0
 
     @property
     def kib(self) -> float:

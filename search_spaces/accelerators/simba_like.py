@@ -38,6 +38,9 @@ _ORDERS = ("CMNPQ", "CMNQP")
 _TOOL_WEIGHT_REGISTER_PJ = 0.489007538
 """What Timeloop be27768 charges a `reg_storage` of Simba per access, whatever its width (its own formula)."""
 
+_TOOL_CLUSTER = 64
+"""Weight registers the tool's template charges as one (its `cluster-size`)."""
+
 
 def architecture(p: Parameters) -> Architecture:
     word_bits, width = p.whole("word_bits"), p.whole("buffer_width_bits")
@@ -67,8 +70,8 @@ def architecture(p: Parameters) -> Architecture:
                 Component("regfile", width_bits=word_bits, depth=1),
                 1,
                 orders=("PQ",),
-                tool=Component("figure", access_pj=_TOOL_WEIGHT_REGISTER_PJ),
-                tool_cluster=lanes * vector * 4,
+                tool=Component("figure", access_pj=_TOOL_WEIGHT_REGISTER_PJ, area_um2=5.98),
+                tool_cluster=_TOOL_CLUSTER,
             ),
             Level(
                 "PEAccuBuffer",

@@ -1,0 +1,193 @@
+"""Energy, area, leakage and cycle time of the circuits an accelerator is made of, at 45 nm.
+
+Register files and integer MACs follow the closed forms of Aladdin's tables (Shao et al., ISCA 2014) as Accelergy 0.4
+ships them, SRAM the CACTI 7 sweep in `data/sram_45nm.csv` (ITRS low-standby-power cells, 300 K), DRAM the energy
+per bit of Accelergy's CACTI plug-in. All dynamic energies are those of a 5 ns clock at the nominal supply.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable
+from csv import DictReader
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from math import ceil, exp, log, log2
+from typing import Literal
+
+from search_spaces.accelerators import DRAMS, Component
+from search_spaces.errors import IllegalDesign, unknown
+
+__all__ = ["DRAM_PJ_PER_BIT", "TABLE_CLOCK_S", "VERSION", "Figures", "Provenance", "dram_access_pj", "figures", "mac_pj"]
+
+VERSION = 1
+"""Bumped by hand whenever a figure here changes; part of every memo key and study fingerprint."""
+
+TABLE_CLOCK_S = 5e-9
+"""The clock period that the tables' energies, areas and idle energies belong to."""
+
+Provenance = Literal["table", "interpolated"]
+
+DRAM_PJ_PER_BIT = dict(zip(DRAMS, (8.0, 40.0, 70.0, 14.0, 3.9), strict=True))
+"""LPDDR4, LPDDR, DDR3, GDDR5, HBM2 in Accelergy's CACTI plug-in."""
+
+_ADDRESS_GENERATION_PJ = 0.0488
+_ADDRESS_GENERATION_UM2 = 179.0
+_ADDRESS_GENERATION_IDLE_PJ = 0.0119
+"""What a "smart" buffer carries beside its cells: a 32-bit adder in Aladdin's table."""
+
+_MAC_BY_PERIOD_NS = {5.0: (0.0857, 8.63), 2.0: (0.0858, 9.55), 1.0: (0.21, 12.68)}
+"""(adder, multiplier) pJ at 32 bits for MACs synthesised to a clock period; energy = a·n/32 + b·(n/32)²."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One instance of a component: energy per vector access in pJ, area in µm², leakage in W.
+
+    `cycle_s` is the shortest cycle at the nominal supply, None where the component sets no limit.
+    """
+
+    read_pj: float
+    write_pj: float
+    area_um2: float
+    leakage_w: float
+    cycle_s: float | None = None
+    provenance: Provenance = "table"
+
+
+def figures(component: Component, technology_nm: int = 45) -> Figures:
+    """Figures of one instance of a component; DRAM is charged by `dram_access_pj` and costs no area here.
+
+    Raises IllegalDesign for a technology or a size the tables do not cover.
+    """
+    if technology_nm != 45:
+        raise IllegalDesign(
+            "technology not in tables",
+            f"component tables exist for technology_nm=45, not {technology_nm}; other nodes would be dummies",
+        )
+    return _BY_KIND[component.kind](component)
+
+
+def dram_access_pj(component: Component, dram: str) -> float:
+    """Energy of one vector access of a DRAM in pJ. Raises UserError for an unknown DRAM type."""
+    if dram not in DRAM_PJ_PER_BIT:
+        raise unknown("DRAM", dram, DRAMS)
+    return DRAM_PJ_PER_BIT[dram] * component.width_bits
+
+
+def mac_pj(component: Component, clock_hz: float | None = None) -> float:
+    """Energy of one integer MAC in pJ: the 5 ns row, or the row synthesised for a faster clock.
+
+    >>> round(mac_pj(Component("intmac", width_bits=16)), 3)
+    2.2
+    >>> round(mac_pj(Component("intmac", width_bits=16), clock_hz=1e9), 3)
+    3.275
+
+    Raises IllegalDesign above 1 GHz, the fastest row there is.
+    """
+    periods = sorted(_MAC_BY_PERIOD_NS, reverse=True)
+    period_ns = periods[0] if clock_hz is None else 1e9 / clock_hz
+    meets = [p for p in periods if p <= period_ns * (1 + 1e-12)]
+    if not meets:
+        assert clock_hz is not None
+        raise IllegalDesign(
+            "clock above MAC table",
+            f"MACs are tabulated up to {1e3 / min(periods):g} MHz, not {clock_hz / 1e6:g} MHz; lower clock_mhz",
+        )
+    adder, multiplier = _MAC_BY_PERIOD_NS[meets[0]]
+    n = component.width_bits / 32
+    return adder * n + multiplier * n * n
+
+
+def _mac(component: Component) -> Figures:
+    n = component.width_bits / 32
+    idle_pj = 0.0119 * n + 0.24 * n * n
+    pj = mac_pj(component)
+    return Figures(pj, pj, 179.0 * n + 4600.0 * n * n, idle_pj * 1e-12 / TABLE_CLOCK_S)
+
+
+def _regfile(component: Component) -> Figures:
+    # Aladdin charges a comparator per row, hence the term in depth
+    rows = ceil(log2(component.depth)) / 32 * component.depth if component.depth > 1 else 0.0
+    smart = 1 if component.smart else 0
+    pj = 0.009 * component.width_bits + 0.029015 * rows + smart * _ADDRESS_GENERATION_PJ
+    idle_pj = 0.00037 * component.width_bits + 0.000121 * rows + smart * _ADDRESS_GENERATION_IDLE_PJ
+    area_um2 = 5.98 * component.width_bits + 70.0 * rows + smart * _ADDRESS_GENERATION_UM2
+    return Figures(pj, pj, area_um2, idle_pj * 1e-12 / TABLE_CLOCK_S)
+
+
+@dataclass(frozen=True)
+class _SramRow:
+    kib: float
+    read_pj: float
+    write_pj: float
+    area_um2: float
+    cycle_ns: float
+    leakage_mw: float
+
+
+@cache
+def _sram_table() -> dict[tuple[int, int], tuple[_SramRow, ...]]:
+    """Rows by (width in bits, banks), in order of size; only rows that CACTI found a solution for."""
+    table: dict[tuple[int, int], list[_SramRow]] = {}
+    with (files(__package__) / "data" / "sram_45nm.csv").open() as file:
+        for row in DictReader(file):
+            if row["status"] != "ok":
+                continue
+            banks = int(row["n_banks"])
+            table.setdefault((int(row["width_bits"]), banks), []).append(
+                _SramRow(
+                    float(row["size_KiB"]), float(row["read_pJ"]), float(row["write_pJ"]), float(row["area_um2"]),
+                    float(row["cycle_ns"]), float(row["leak_mW_per_bank"]) * banks,
+                )
+            )  # fmt: skip
+    return {key: tuple(sorted(rows, key=lambda row: row.kib)) for key, rows in table.items()}
+
+
+def _sram(component: Component) -> Figures:
+    table = _sram_table()
+    rows = table.get((component.width_bits, component.banks))
+    if rows is None:
+        known = sorted({f"{w} bits × {b} banks" for w, b in table}, key=lambda s: [int(x) for x in s.split() if x.isdigit()])
+        raise IllegalDesign(
+            "SRAM not in table",
+            f"no SRAM of {component.width_bits} bits × {component.banks} banks in the 45 nm table; it has {', '.join(known)}",
+        )
+    kib = component.kib
+    sizes = [row.kib for row in rows]
+    if not sizes[0] <= kib <= sizes[-1]:
+        raise IllegalDesign(
+            "SRAM size outside table",
+            f"an SRAM of {kib:g} KiB is outside the 45 nm table: {component.width_bits} bits × {component.banks} banks "
+            f"has {sizes[0]:g} to {sizes[-1]:g} KiB",
+        )
+    at = bisect_left(sizes, kib)
+    high = rows[at]
+    low = rows[at - 1] if high.kib != kib else high
+    weight = 0.0 if low is high else (log(kib) - log(low.kib)) / (log(high.kib) - log(low.kib))
+
+    def between(figure: Callable[[_SramRow], float]) -> float:
+        if low is high:
+            return figure(low)
+        return exp((1 - weight) * log(figure(low)) + weight * log(figure(high)))
+
+    smart = 1 if component.smart else 0
+    return Figures(
+        between(lambda r: r.read_pj) + smart * _ADDRESS_GENERATION_PJ,
+        between(lambda r: r.write_pj) + smart * _ADDRESS_GENERATION_PJ,
+        between(lambda r: r.area_um2) + smart * _ADDRESS_GENERATION_UM2,
+        between(lambda r: r.leakage_mw) * 1e-3 + smart * _ADDRESS_GENERATION_IDLE_PJ * 1e-12 / TABLE_CLOCK_S,
+        between(lambda r: r.cycle_ns) * 1e-9,
+        "table" if low is high else "interpolated",
+    )
+
+
+_BY_KIND: dict[str, Callable[[Component], Figures]] = {
+    "intmac": _mac,
+    "regfile": _regfile,
+    "sram": _sram,
+    "dram": lambda c: Figures(0.0, 0.0, 0.0, 0.0),
+    "figure": lambda c: Figures(c.access_pj, c.access_pj, c.area_um2, 0.0),
+    "none": lambda c: Figures(0.0, 0.0, 0.0, 0.0),
+}

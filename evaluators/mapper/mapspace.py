@@ -1,0 +1,131 @@
+"""The mapspace of a layer on an architecture as arrays: every factorization of every dimension over its slots.
+
+A slot is a place where a dimension may have a factor: a level's temporal loops, or an axis of the mesh below it.
+A mapping is one factorization per dimension and one loop order per level; `kernel` walks them all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+from math import prod
+
+import numpy as np
+
+from evaluators.mapper.mapping import LevelLoops, Mapping, padded
+from search_spaces.accelerators.architecture import DIMS, Architecture
+from search_spaces.errors import IllegalDesign
+from search_spaces.types import ConvShape
+
+__all__ = ["Mapspace", "Slot", "factorizations", "mapspace"]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where a factor may go: `kind` is "T" for time, "X" or "Y" for an axis of the mesh."""
+
+    level: int
+    kind: str
+    fixed: int | None = None
+
+
+@cache
+def factorizations(n: int, parts: int) -> np.ndarray:
+    """All ordered ways to write n as a product of `parts` factors, as an array of shape (ways, parts).
+
+    >>> factorizations(4, 2).tolist()
+    [[1, 4], [2, 2], [4, 1]]
+    """
+    if parts == 0:
+        return np.ones((1 if n == 1 else 0, 0), dtype=np.int64)
+    if parts == 1:
+        return np.array([[n]], dtype=np.int64)
+    blocks = []
+    for first in (d for d in range(1, n + 1) if n % d == 0):
+        rest = factorizations(n // first, parts - 1)
+        blocks.append(np.hstack([np.full((len(rest), 1), first, dtype=np.int64), rest]))
+    return np.vstack(blocks)
+
+
+@dataclass(frozen=True)
+class Mapspace:
+    """Factorizations per dimension (rows × slots) and the loop orders, one per combination of the levels' orders."""
+
+    architecture: Architecture
+    bounds: dict[str, int]
+    slots: dict[str, tuple[Slot, ...]]
+    factors: dict[str, np.ndarray]
+    orders: tuple[tuple[str, ...], ...]
+
+    @property
+    def size(self) -> int:
+        """Perfect factorizations × loop orders, before mesh and capacity are looked at."""
+        return prod(len(self.factors[dim]) for dim in DIMS) * len(self.orders)
+
+    def mapping(self, rows: dict[str, int], order: int) -> Mapping:
+        """The mapping that takes these rows of `factors` and this combination of loop orders."""
+        levels = []
+        for k, sequence in enumerate(self.orders[order]):
+            at = {
+                (slot.kind, dim): int(self.factors[dim][rows[dim], s])
+                for dim in DIMS
+                for s, slot in enumerate(self.slots[dim])
+                if slot.level == k
+            }
+            spatial = self.architecture.levels[k].spatial
+            levels.append(
+                LevelLoops(
+                    tuple((d, at["T", d]) for d in sequence if at["T", d] > 1),
+                    tuple((s.dim, at["X", s.dim]) for s in spatial if s.axis == "X" and at["X", s.dim] > 1),
+                    tuple((s.dim, at["Y", s.dim]) for s in spatial if s.axis == "Y" and at["Y", s.dim] > 1),
+                )
+            )
+        return Mapping(tuple(levels))
+
+
+def _slots(architecture: Architecture) -> dict[str, tuple[Slot, ...]]:
+    slots: dict[str, list[Slot]] = {dim: [] for dim in DIMS}
+    for k, level in enumerate(architecture.levels):
+        for unroll in level.spatial:
+            slots[unroll.dim].append(Slot(k, unroll.axis, unroll.fixed))
+        for dim in level.orders[0]:
+            slots[dim].append(Slot(k, "T"))
+    return {dim: tuple(found) for dim, found in slots.items()}
+
+
+def _rows(bound: int, slots: tuple[Slot, ...]) -> np.ndarray:
+    """Factorizations of a bound over its slots; a fixed slot takes its factor first where the bound reaches it."""
+    fixed = [s.fixed if s.fixed is not None and bound >= s.fixed else None for s in slots]
+    rest = bound // prod(f for f in fixed if f is not None)
+    free = factorizations(rest, sum(f is None for f in fixed))
+    rows = np.ones((len(free), len(slots)), dtype=np.int64)
+    column = 0
+    for s, value in enumerate(fixed):
+        if value is None:
+            rows[:, s] = free[:, column]
+            column += 1
+        else:
+            rows[:, s] = value
+    return rows
+
+
+def mapspace(architecture: Architecture, shape: ConvShape) -> Mapspace:
+    """Every perfect factorization of a layer (one group of it) over an architecture's slots.
+
+    Raises IllegalDesign where a dimension above 1 has no slot at all.
+    """
+    slots = _slots(architecture)
+    extents = padded(shape, architecture)
+    for dim in DIMS:
+        if extents[dim] > 1 and not slots[dim]:
+            raise IllegalDesign(
+                "layer does not map", f"{architecture.name} has no loop over {dim}, the layer has {dim}={extents[dim]}"
+            )
+    return Mapspace(
+        architecture,
+        extents,
+        slots,
+        {dim: _rows(extents[dim], slots[dim]) for dim in DIMS},
+        tuple(product(*(level.orders for level in architecture.levels))),
+    )
