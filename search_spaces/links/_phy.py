@@ -12,9 +12,10 @@ __all__ = ["EthernetPhy"]
 class EthernetPhy:
     """One end of a twisted-pair Ethernet link with Energy-Efficient Ethernet (IEEE 802.3az).
 
-    `active_power_w` is the power of one PHY while it sends, wakes or goes to sleep; in low-power idle it draws
-    `lpi_power_fraction` of that. `wake_s` passes between the decision to send and the first bit of a sleeping link
-    (T_w), `sleep_s` between the last bit and low-power idle (T_s). Signals travel at `propagation_s_per_m`.
+    `active_power_w` is the power of one PHY while it sends, wakes or goes to sleep; in low-power idle it
+    draws `lpi_power_fraction` of that. `wake_s` passes between the decision to send and the first bit of a
+    sleeping link (T_w), `sleep_s` between the last bit and low-power idle (T_s). Signals travel at
+    `propagation_s_per_m`.
     """
 
     name: str
