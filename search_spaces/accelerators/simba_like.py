@@ -35,7 +35,7 @@ DEFAULTS: dict[str, int | float | str] = {
 }
 
 _ORDERS = ("CMNPQ", "CMNQP")
-_TOOL_WEIGHT_REGISTER_PJ = 0.489007538
+_TOOL_WEIGHT_REGISTER_PJ = 0.489007537688
 """What Timeloop be27768 charges a `reg_storage` of Simba per access, whatever its width (its own formula)."""
 
 _TOOL_CLUSTER = 64

@@ -1,0 +1,219 @@
+"""All mappings of a layer that can be optimal for anything: found once per shape and architecture, kept in the memo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from evaluators import components
+from evaluators.memo import Memo, digest
+from evaluators.mapper.energy import EnergyTable, price
+from evaluators.mapper.mapping import Mapping, bounds
+from evaluators.mapper.mapspace import Mapspace, mapspace
+from search_spaces.accelerators.architecture import DIMS, Architecture
+from search_spaces.errors import IllegalDesign
+from search_spaces.types import ConvShape
+
+__all__ = ["VERSION", "Candidate", "LayerMappings", "map_layer", "map_layers"]
+
+VERSION = 1
+"""Bumped by hand whenever the counts, the mapspaces or the search change; part of every memo key."""
+
+_KIND = "mapping"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A mapping no other beats in cycles, on-chip energy and DRAM accesses together; figures of one group.
+
+    `on_chip_pj` is dynamic energy of all storage on the chip at the tables' supply, MACs not included.
+    """
+
+    cycles: int
+    compute_cycles: int
+    on_chip_pj: float
+    dram_accesses: int
+    mapping: Mapping
+
+
+@dataclass(frozen=True)
+class LayerMappings:
+    """What the search of one mapspace found; everything counts one group of the layer.
+
+    `mapspace_size` is perfect factorizations × loop orders, `mapspace_valid` those that fit mesh and buffers. `macs`
+    includes padding, `useful_macs` does not.
+    """
+
+    mapspace_size: int
+    mapspace_valid: int
+    macs: int
+    useful_macs: int
+    candidates: tuple[Candidate, ...]
+
+
+def map_layer(shape: ConvShape, architecture: Architecture, table: EnergyTable = "default") -> LayerMappings:
+    """Search the whole mapspace of one layer (one group of it).
+
+    Raises IllegalDesign, naming the level that overflows, where no mapping fits.
+    """
+    from evaluators.mapper.kernel import search  # compiled code: only where something is searched
+    from evaluators.mapper.tables import tables
+
+    priced = price(architecture, table)
+    space = mapspace(architecture, shape)
+    fitting, _, points, keys = search(tables(space, shape, priced))
+    if fitting == 0:
+        raise IllegalDesign("layer does not map", _why_nothing_fits(space, shape))
+    candidates = []
+    for (cycles, on_chip_pj, dram), key in zip(points, keys, strict=True):
+        mapping = space.mapping(dict(zip(DIMS, (int(row) for row in key[:7]), strict=True)), int(key[7]))
+        compute_cycles = 1
+        for loops in mapping.levels:
+            for _, n in loops.temporal:
+                compute_cycles *= n
+        candidates.append(Candidate(int(cycles), compute_cycles, float(on_chip_pj), int(dram), mapping))
+    candidates.sort(key=lambda c: (c.cycles, c.on_chip_pj, c.dram_accesses))
+    macs = 1
+    for n in space.bounds.values():
+        macs *= n
+    return LayerMappings(space.size, int(fitting), macs, shape.one_group.macs, tuple(candidates))
+
+
+def _why_nothing_fits(space: Mapspace, shape: ConvShape) -> str:
+    """The first level that even the smallest tiles overflow, or that the least unrolling does."""
+    layer = " ".join(f"{dim}={n}" for dim, n in bounds(shape).items())
+    name = space.architecture.name
+    for k, level in enumerate(space.architecture.levels):
+        for axis, limit in (("X", level.mesh_x), ("Y", level.mesh_y)):
+            least = 1
+            for dim in DIMS:
+                columns = [s for s, slot in enumerate(space.slots[dim]) if (slot.level, slot.kind) == (k, axis)]
+                least *= int(space.factors[dim][:, columns].prod(axis=1).min()) if columns else 1
+            if least > limit:
+                dims = "".join(s.dim for s in level.spatial if s.axis == axis)
+                return (
+                    f"{name} cannot map {layer}: {level.name} has a mesh of {limit} on {axis}, "
+                    f"the layer needs {least} there ({dims})"
+                )
+        if level.words is None:
+            continue
+        smallest = dict.fromkeys(DIMS, 1)
+        for dim in DIMS:
+            columns = [s for s, slot in enumerate(space.slots[dim]) if slot.level <= k]
+            if columns:
+                smallest[dim] = int(space.factors[dim][:, columns].prod(axis=1).min())
+        width = shape.dilation_w * (smallest["R"] - 1) + shape.stride_w * (smallest["P"] - 1) + 1
+        height = shape.dilation_h * (smallest["S"] - 1) + shape.stride_h * (smallest["Q"] - 1) + 1
+        tile = {
+            "W": smallest["M"] * smallest["C"] * smallest["R"] * smallest["S"],
+            "I": smallest["N"] * smallest["C"] * width * height,
+            "O": smallest["N"] * smallest["M"] * smallest["P"] * smallest["Q"],
+        }
+        need = sum(tile[t] for t in level.keeps)
+        if need > level.words:
+            return f"{name} cannot map {layer}: {level.name} holds {level.words} words, the smallest tiles need {need}"
+    return f"{name} cannot map {layer}: no combination of tiles fits all levels together"
+
+
+def _key(shape: ConvShape, architecture_digest: str, table: EnergyTable) -> dict[str, object]:
+    one = asdict(replace(shape.one_group))
+    del one["groups"]
+    return {
+        "layer": one,
+        "architecture": architecture_digest,
+        "table": table,
+        "mapper": VERSION,
+        "components": components.VERSION,
+    }
+
+
+def _digest(architecture: Architecture) -> str:
+    return digest([[asdict(level) for level in architecture.levels], asdict(architecture.mac), architecture.technology_nm])
+
+
+def _to_json(found: LayerMappings | IllegalDesign) -> dict[str, Any]:
+    if isinstance(found, IllegalDesign):
+        return {"illegal": [found.reason, str(found)]}
+    return {
+        "size": found.mapspace_size,
+        "valid": found.mapspace_valid,
+        "macs": found.macs,
+        "useful": found.useful_macs,
+        "candidates": [
+            [c.cycles, c.compute_cycles, c.on_chip_pj, c.dram_accesses, c.mapping.to_json()] for c in found.candidates
+        ],
+    }
+
+
+def _from_json(data: dict[str, Any]) -> LayerMappings | IllegalDesign:
+    if "illegal" in data:
+        return IllegalDesign(*data["illegal"])
+    return LayerMappings(
+        data["size"],
+        data["valid"],
+        data["macs"],
+        data["useful"],
+        tuple(Candidate(cy, cc, pj, dram, Mapping.from_json(m)) for cy, cc, pj, dram, m in data["candidates"]),
+    )
+
+
+def _map_or_reason(shape: ConvShape, architecture: Architecture, table: EnergyTable) -> LayerMappings | IllegalDesign:
+    try:
+        return map_layer(shape, architecture, table)
+    except IllegalDesign as illegal:
+        return illegal
+
+
+def _map_batch(jobs: Sequence[tuple[ConvShape, Architecture]], table: EnergyTable) -> list[dict[str, Any]]:
+    return [_to_json(_map_or_reason(shape, architecture, table)) for shape, architecture in jobs]
+
+
+def map_layers(
+    wanted: Iterable[tuple[ConvShape, Architecture]],
+    table: EnergyTable,
+    memo: Memo,
+    *,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[tuple[ConvShape, Architecture], LayerMappings | IllegalDesign]:
+    """Mappings of many (one-group shape, architecture) pairs, from the memo where they are known.
+
+    What is missing is searched on `workers` processes and stored batch by batch, so that nothing finished is lost.
+    `progress` is told (done, total) in pairs. A pair that does not map has the reason as its value.
+    """
+    pairs = list(dict.fromkeys((shape.one_group, architecture) for shape, architecture in wanted))
+    digests = {architecture: _digest(architecture) for architecture in {a for _, a in pairs}}
+    keys = [_key(shape, digests[architecture], table) for shape, architecture in pairs]
+    stored = memo.get_many(_KIND, keys)
+    missing = [i for i, value in enumerate(stored) if value is None]
+    if progress is not None:
+        progress(len(pairs) - len(missing), len(pairs))
+    if missing:
+        for batch, values in _in_batches(missing, pairs, table, workers):
+            memo.put_many(_KIND, [(keys[i], value) for i, value in zip(batch, values, strict=True)])
+            for i, value in zip(batch, values, strict=True):
+                stored[i] = value
+            if progress is not None:
+                progress(sum(value is not None for value in stored), len(pairs))
+    return {pair: _from_json(value) for pair, value in zip(pairs, stored, strict=True) if value is not None}
+
+
+def _in_batches(
+    missing: Sequence[int], pairs: Sequence[tuple[ConvShape, Architecture]], table: EnergyTable, workers: int
+) -> Iterable[tuple[Sequence[int], list[dict[str, Any]]]]:
+    """Search the missing pairs, yielding each batch as it is done."""
+    size = 16
+    batches = [missing[start : start + size] for start in range(0, len(missing), size)]
+    if workers <= 1 or len(batches) < 2 * workers:
+        for batch in batches:
+            yield batch, _map_batch([pairs[i] for i in batch], table)
+        return
+    from joblib import Parallel, delayed
+
+    results = Parallel(n_jobs=workers, return_as="generator")(
+        delayed(_map_batch)([pairs[i] for i in batch], table) for batch in batches
+    )
+    yield from zip(batches, results, strict=True)
+
+

@@ -1,0 +1,192 @@
+"""A mapspace laid out for the kernel: per factorization, everything a count needs as one row of floats.
+
+Rows of all dimensions lie one after another (`offset`, `rows`); dimension M comes last in every loop nest because it
+is irrelevant to inputs, whose sliding windows make the only complicated rule, so all mappings that differ in M alone
+are counted together. Whole numbers are held as doubles: they stay exact below 2^53.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from evaluators.mapper.energy import Priced
+from evaluators.mapper.mapspace import Mapspace
+from search_spaces.accelerators.architecture import DIMS
+from search_spaces.types import ConvShape
+
+__all__ = ["Tables", "tables"]
+
+_TENSORS = "WIO"
+
+
+class Tables(NamedTuple):
+    """Arguments of `kernel.search`. L levels, D = 7 dimensions, R rows, P temporal positions, V order variants."""
+
+    offset: np.ndarray  # (D,) first row of each dimension
+    rows: np.ndarray  # (D,) rows of each dimension
+    extent: np.ndarray  # (R, L) product of factors at levels up to k, k's spatial ones included
+    unrolled: np.ndarray  # (R, L + 1) product of spatial factors at levels above k; index k + 1
+    total: np.ndarray  # (R,) product of all factors
+    mesh_x: np.ndarray  # (R, L) factor on the X mesh below a level
+    mesh_y: np.ndarray  # (R, L)
+    factor: np.ndarray  # (V, R, P) temporal factor at a position, innermost first; 1 where it belongs to others
+    step: np.ndarray  # (V, R, P) product of this dimension's factors inside a position
+    beyond: np.ndarray  # (V, R, P + 1) product of this dimension's temporal factors at later positions
+    first: np.ndarray  # (V, R, L) position of the first temporal factor above 1 outside level k; P if none
+    position_dim: np.ndarray  # (V, P) whose factor a position may hold
+    position_level: np.ndarray  # (V, P)
+    canonical: np.ndarray  # (V, L, 128) whether a level's order is the first that runs the same loops
+    levels_with_orders: np.ndarray  # indices of levels that have several orders
+    tiled: np.ndarray  # (R,) per level a bit: 1 << level is set where the temporal factor there is above 1
+    keeps: np.ndarray  # (3, L) weights, inputs, outputs
+    words: np.ndarray  # (L,) capacity, inf where unlimited
+    block: np.ndarray  # (L,)
+    read_pj: np.ndarray  # (L,)
+    write_pj: np.ndarray  # (L,)
+    charged_instances: np.ndarray  # (L,) instances there are, over the cluster size
+    limit_x: np.ndarray  # (L,)
+    limit_y: np.ndarray  # (L,)
+    read_bandwidth: np.ndarray  # (L,) words per cycle, inf where it cannot stall
+    write_bandwidth: np.ndarray  # (L,)
+    shared_bandwidth: np.ndarray  # (L,)
+    stride: np.ndarray  # (D,) stride of P and Q, dilation of R and S, 1 for the rest
+
+
+def tables(space: Mapspace, shape: ConvShape, priced: Priced) -> Tables:
+    """Lay out a mapspace with the energies of its architecture. Arrays are described at `Tables`."""
+    architecture = space.architecture
+    n_levels = len(architecture.levels)
+    counts = np.array([len(space.factors[d]) for d in DIMS])
+    offset = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    n_rows = int(counts.sum())
+
+    temporal = np.ones((n_rows, n_levels))
+    mesh = {axis: np.ones((n_rows, n_levels)) for axis in "XY"}
+    for d, dim in enumerate(DIMS):
+        block = slice(offset[d], offset[d] + counts[d])
+        for s, slot in enumerate(space.slots[dim]):
+            target = temporal if slot.kind == "T" else mesh[slot.kind]
+            target[block, slot.level] *= space.factors[dim][:, s]
+    spatial = mesh["X"] * mesh["Y"]
+    extent = np.cumprod(temporal * spatial, axis=1)
+    unrolled = np.ones((n_rows, n_levels + 1))
+    unrolled[:, :-1] = np.cumprod(spatial[:, ::-1], axis=1)[:, ::-1]
+
+    dim_of_row = np.repeat(np.arange(len(DIMS)), counts)
+    variants = [_order(space, sequence, temporal, spatial, extent, dim_of_row) for sequence in space.orders]
+    canonical, with_orders = _canonical(space)
+    bits = (temporal > 1) @ (1 << np.arange(n_levels))
+    strides = {"P": shape.stride_w, "Q": shape.stride_h, "R": shape.dilation_w, "S": shape.dilation_h}
+    levels = architecture.levels
+    read_bw, write_bw, shared_bw = _bandwidths(space, shape)
+    return Tables(
+        offset=offset.astype(np.int64),
+        rows=counts.astype(np.int64),
+        extent=extent,
+        unrolled=unrolled,
+        total=extent[:, -1].copy(),
+        mesh_x=mesh["X"],
+        mesh_y=mesh["Y"],
+        factor=np.stack([v[0] for v in variants]),
+        step=np.stack([v[1] for v in variants]),
+        beyond=np.stack([v[2] for v in variants]),
+        first=np.stack([v[3] for v in variants]),
+        position_dim=np.stack([v[4] for v in variants]),
+        position_level=np.stack([v[5] for v in variants]),
+        canonical=canonical,
+        levels_with_orders=with_orders,
+        tiled=bits.astype(np.int64),
+        keeps=np.array([[t in level.keeps for level in levels] for t in _TENSORS]),
+        words=np.array([np.inf if level.words is None else float(level.words) for level in levels]),
+        block=np.array([float(level.block) for level in levels]),
+        read_pj=np.array(priced.read_pj),
+        write_pj=np.array(priced.write_pj),
+        charged_instances=np.array(
+            [float(architecture.instances(k) // priced.clusters[k] or 1) for k in range(n_levels)]
+        ),
+        limit_x=np.array([float(level.mesh_x) for level in levels]),
+        limit_y=np.array([float(level.mesh_y) for level in levels]),
+        read_bandwidth=read_bw,
+        write_bandwidth=write_bw,
+        shared_bandwidth=shared_bw,
+        stride=np.array([float(strides.get(d, 1)) for d in DIMS]),
+    )
+
+
+def _order(
+    space: Mapspace,
+    sequence: tuple[str, ...],
+    temporal: np.ndarray,
+    spatial: np.ndarray,
+    extent: np.ndarray,
+    dim_of_row: np.ndarray,
+) -> tuple[np.ndarray, ...]:
+    """Arrays that depend on the loop order: factor, step, beyond, first, position_dim, position_level."""
+    places = [(k, dim) for k, order in enumerate(sequence) for dim in order]
+    n_rows, n_levels, n_places = len(temporal), temporal.shape[1], len(places)
+    factor = np.ones((n_rows, n_places))
+    step = np.ones((n_rows, n_places))
+    for p, (k, dim) in enumerate(places):
+        own = dim_of_row == DIMS.index(dim)
+        factor[own, p] = temporal[own, k]
+        step[own, p] = (extent[own, k - 1] if k else 1.0) * spatial[own, k]
+    beyond = np.ones((n_rows, n_places + 1))
+    beyond[:, :-2] = np.cumprod(factor[:, :0:-1], axis=1)[:, ::-1]
+    first = np.full((n_rows, n_levels), n_places, dtype=np.int64)
+    for p in reversed(range(n_places)):
+        for k in range(places[p][0]):
+            first[factor[:, p] > 1, k] = p
+    dims = np.array([DIMS.index(dim) for _, dim in places], dtype=np.int64)
+    return factor, step, beyond, first, dims, np.array([k for k, _ in places], dtype=np.int64)
+
+
+def _canonical(space: Mapspace) -> tuple[np.ndarray, np.ndarray]:
+    """Which order of a level is the first to run the same loops, for every set of dimensions tiled there.
+
+    Loops of bound 1 do not run, so orders that differ only in where those stand are one mapping; each is counted
+    in the mapspace but evaluated once.
+    """
+    levels = space.architecture.levels
+    canonical = np.ones((len(space.orders), len(levels), 1 << len(DIMS)), dtype=np.bool_)
+    for k, level in enumerate(levels):
+        for v, sequence in enumerate(space.orders):
+            earlier = level.orders[: level.orders.index(sequence[k])]
+            for mask in range(1 << len(DIMS)) if earlier else ():
+                present = {dim for d, dim in enumerate(DIMS) if mask >> d & 1}
+                runs = [d for d in sequence[k] if d in present]
+                canonical[v, k, mask] = all([d for d in other if d in present] != runs for other in earlier)
+    return canonical, np.array([k for k, level in enumerate(levels) if len(level.orders) > 1], dtype=np.int64)
+
+
+def _bandwidths(space: Mapspace, shape: ConvShape) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Read, write and shared bandwidths per level, inf where no mapping of this space can exceed them.
+
+    A level next to the multipliers serves at most one read per cycle and tensor, and an output's update and fill are
+    at most one each; a weight tile holds no word that is not used. Input tiles may (gaps of stride or dilation), so
+    their writes are only cleared where there are none.
+    """
+    levels = space.architecture.levels
+    result = np.full((3, len(levels)), np.inf)
+    seen = dict.fromkeys(_TENSORS, False)
+    fanned_out = False
+    gapless = max(shape.stride_w, shape.stride_h, shape.dilation_w, shape.dilation_h) == 1
+    for k, level in enumerate(levels):
+        fanned_out = fanned_out or bool(level.spatial)
+        innermost = not fanned_out and not any(seen[t] for t in level.keeps)
+        reads = float(len(level.keeps))
+        writes = sum({"W": 1.0, "I": 1.0, "O": 2.0}[t] for t in level.keeps)
+        safe_writes = innermost and (gapless or "I" not in level.keeps)
+        for i, (bandwidth, demand, safe) in enumerate(
+            (
+                (level.read_words_per_cycle, reads, innermost),
+                (level.write_words_per_cycle, writes, safe_writes),
+                (level.shared_words_per_cycle, reads + writes, safe_writes),
+            )
+        ):
+            if bandwidth is not None and not (safe and demand <= bandwidth):
+                result[i, k] = bandwidth
+        for t in level.keeps:
+            seen[t] = True
+    return result[0], result[1], result[2]

@@ -1,0 +1,169 @@
+"""What has been computed once is never computed again: one SQLite table of JSON values under canonical-JSON keys.
+
+A key holds what the answer depends on and a version bumped by hand; never a layer's name, a cut or a link. The file
+is shared by all studies of a user and by any number of processes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from search_spaces.errors import UserError
+
+__all__ = ["Memo", "MemoInfo", "canonical", "default_cache_path", "digest"]
+
+_CHUNK = 500
+"""Keys per SELECT, well under SQLite's limit on host parameters."""
+
+_BUSY_S = 60.0
+
+
+def default_cache_path() -> Path:
+    """The memo's file: the environment's PARETOCUT_CACHE, else memo.db in the user's cache folder."""
+    given = os.environ.get("PARETOCUT_CACHE")
+    return Path(given) if given else Path(platformdirs.user_cache_dir("paretocut")) / "memo.db"
+
+
+def canonical(key: object) -> str:
+    """JSON with sorted keys and no spaces: equal keys are equal text."""
+    return json.dumps(key, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+@dataclass(frozen=True)
+class MemoInfo:
+    """What a memo holds: entries per kind and the size of its file in bytes (0 in memory)."""
+
+    path: str
+    entries: dict[str, int]
+    size_bytes: int
+
+
+class Memo:
+    """A table of finished answers; `path` None keeps it in memory for this process only.
+
+    `hits` and `misses` count the keys asked for. Raises UserError where the file cannot be used.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path
+        self.hits = 0
+        self.misses = 0
+        self._recent: dict[tuple[str, str], Any] = {}
+        self._connection = self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            if self.path is not None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            connection = sqlite3.connect(
+                ":memory:" if self.path is None else self.path, timeout=_BUSY_S, isolation_level=None
+            )
+            _patiently(connection, "PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
+            _patiently(
+                connection,
+                "CREATE TABLE IF NOT EXISTS memo (kind TEXT, key TEXT, value TEXT, PRIMARY KEY (kind, key)) WITHOUT ROWID",
+            )
+            connection.execute("SELECT kind, key, value FROM memo LIMIT 1").fetchall()
+        except (OSError, sqlite3.Error) as error:
+            raise UserError(
+                f"the memo {self.path} cannot be used ({error}); name another with --cache or the environment "
+                "variable PARETOCUT_CACHE, or empty it with: paretocut cache clear"
+            ) from None
+        return connection
+
+    def __getstate__(self) -> Path | None:
+        return self.path
+
+    def __setstate__(self, path: Path | None) -> None:
+        self.__init__(path)  # type: ignore[misc]  # another process opens its own connection
+
+    def get(self, kind: str, key: object) -> Any | None:
+        """The stored value, or None if this was never computed (values themselves are never None)."""
+        return self.get_many(kind, [key])[0]
+
+    def get_many(self, kind: str, keys: Sequence[object]) -> list[Any | None]:
+        """Stored values in the order of the keys, None for each that is missing."""
+        texts = [canonical(key) for key in keys]
+        absent = list({text for text in texts if (kind, text) not in self._recent})
+        for start in range(0, len(absent), _CHUNK):
+            chunk = absent[start : start + _CHUNK]
+            marks = ",".join("?" * len(chunk))
+            rows = self._connection.execute(
+                f"SELECT key, value FROM memo WHERE kind = ? AND key IN ({marks})", [kind, *chunk]
+            )
+            for text, value in rows:
+                self._recent[kind, text] = json.loads(value)
+        found = [self._recent.get((kind, text)) for text in texts]
+        hits = sum(value is not None for value in found)
+        self.hits += hits
+        self.misses += len(found) - hits
+        return found
+
+    def put(self, kind: str, key: object, value: Any) -> None:
+        self.put_many(kind, [(key, value)])
+
+    def put_many(self, kind: str, items: Iterable[tuple[object, Any]]) -> None:
+        """Store values durably in one commit; a key that another process stored meanwhile keeps its first value."""
+        rows = [(kind, canonical(key), json.dumps(value, separators=(",", ":"))) for key, value in items]
+        if not rows:
+            return
+        _patiently(self._connection, "BEGIN IMMEDIATE")
+        try:
+            self._connection.executemany("INSERT OR IGNORE INTO memo VALUES (?, ?, ?)", rows)
+            self._connection.execute("COMMIT")
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        for kind_, text, value_text in rows:
+            self._recent.setdefault((kind_, text), json.loads(value_text))
+
+    def info(self) -> MemoInfo:
+        counted = self._connection.execute("SELECT kind, COUNT(*) FROM memo GROUP BY kind ORDER BY kind")
+        size = self.path.stat().st_size if self.path is not None else 0
+        return MemoInfo(str(self.path), dict(counted.fetchall()), size)
+
+    def clear(self, kind: str | None = None) -> int:
+        """Forget everything, or one kind; returns how many entries there were."""
+        where, values = ("", []) if kind is None else (" WHERE kind = ?", [kind])
+        removed = self._connection.execute(f"DELETE FROM memo{where}", values).rowcount
+        self._connection.execute("VACUUM")
+        self._recent.clear()
+        return removed
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __enter__(self) -> Memo:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _patiently(connection: sqlite3.Connection, statement: str) -> None:
+    """Run a statement that several processes may issue at once; SQLite's own busy handler skips some of these."""
+    give_up = time.monotonic() + _BUSY_S
+    while True:
+        try:
+            connection.execute(statement)
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > give_up:
+                raise
+            time.sleep(0.01)
+
+
+def digest(key: object) -> str:
+    """A short name for a large part of a key: the SHA-256 of its canonical JSON, in hex."""
+    return sha256(canonical(key).encode()).hexdigest()
