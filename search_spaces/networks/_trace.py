@@ -1,0 +1,167 @@
+"""A network's graph of operators with concrete shapes, traced by torch.fx on meta tensors (no weights, no arithmetic).
+
+Beside the graph the tracer keeps the tree of module calls, which the block cuts and their torchinfo-style names
+need. Shape arithmetic is folded into constants, so uses of a tensor's *shape* keep no tensor alive.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import fx, nn
+from torch.fx.node import map_arg
+from torch.utils import _pytree as pytree
+
+from search_spaces.errors import UserError
+
+__all__ = ["Call", "Trace", "trace"]
+
+
+@dataclass(eq=False)
+class Call:
+    """One call of a module: what its forward did directly, in order (calls of children, and function nodes)."""
+
+    path: str
+    type_name: str
+    depth: int
+    index: int
+    inputs: tuple[fx.Node, ...] = ()
+    outputs: tuple[fx.Node, ...] = ()
+    events: list[Call | fx.Node] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """`Type: depth-index`, counted in execution order at each depth, as torchinfo prints it."""
+        return f"{self.type_name}: {self.depth}-{self.index}"
+
+    def nodes(self) -> Iterator[fx.Node]:
+        """Every node made during this call, in order."""
+        for event in self.events:
+            if isinstance(event, Call):
+                yield from event.nodes()
+            else:
+                yield event
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """A concrete graph: `nodes` are the operators that depend on the input, in execution order.
+
+    Every node of the graph that makes tensors has `meta["val"]` (its value on the meta device, contiguous) and
+    `meta["dense"]` (whether the operator's result was contiguous before that, so that a slice or view moved nothing).
+    Nodes that are not in `nodes` compute constants from parameters.
+    """
+
+    module: nn.Module
+    graph: fx.Graph
+    root: Call
+    placeholder: fx.Node
+    nodes: tuple[fx.Node, ...]
+    outputs: tuple[fx.Node, ...]
+
+    def inputs(self, node: fx.Node) -> tuple[fx.Node, ...]:
+        """The distinct activations that a node reads (the network's input included, constants not)."""
+        return tuple(n for n in dict.fromkeys(node.all_input_nodes) if n.meta["active"])
+
+
+class _Tracer(fx.Tracer):
+    def __init__(self) -> None:
+        super().__init__()
+        self._counts = {0: 1}
+        self.root_call = Call("", "", 0, 1)
+        self._stack = [self.root_call]
+
+    def call_module(
+        self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        depth = len(self._stack)
+        self._counts[depth] = self._counts.get(depth, 0) + 1
+        call = Call(self.path_of_module(m), type(m).__name__, depth, self._counts[depth], _nodes((args, kwargs)))
+        self._stack[-1].events.append(call)
+        self._stack.append(call)
+        try:
+            result = super().call_module(m, forward, args, kwargs)
+        finally:
+            self._stack.pop()
+        call.outputs = _nodes(result)
+        return result
+
+    def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
+        node = super().create_node(*args, **kwargs)
+        self._stack[-1].events.append(node)
+        return node
+
+
+class _ShapeRun(fx.Interpreter):
+    """Runs the graph on meta tensors and keeps each node's value."""
+
+    def run_node(self, n: fx.Node) -> Any:
+        result = super().run_node(n)
+        if n.op == "output":
+            return result
+        tensors = _tensors(result)
+        n.meta["dense"] = all(t.is_contiguous() for t in tensors)
+        result = pytree.tree_map_only(torch.Tensor, lambda t: t.contiguous(), result)
+        n.meta["val"] = result
+        return result
+
+
+def trace(module: nn.Module, input_shape: tuple[int, ...], name: str) -> Trace:
+    """Trace a module that lies on the meta device; raises UserError if it cannot take the input."""
+    tracer = _Tracer()
+    root = tracer.root_call
+    root.type_name = type(module).__name__
+    try:
+        graph = tracer.trace(module)
+    except Exception as error:  # fx raises many types; all mean the same to the user
+        raise UserError(f"{name} cannot be traced by torch.fx: {_first_line(error)}") from error
+    text = "x".join(map(str, input_shape))
+    run = _ShapeRun(module, graph=graph)
+    run.extra_traceback = False
+    try:
+        with torch.no_grad():
+            run.run(torch.empty(input_shape, device="meta"))
+    except Exception as error:  # any operator may refuse the shape, each with its own type
+        raise UserError(
+            f"{name} does not take an input of {text}: {_first_line(error)} (try another --input)"
+        ) from error
+    _fold_shapes(graph)
+    placeholder = next(n for n in graph.nodes if n.op == "placeholder")
+    for node in graph.nodes:
+        node.meta["active"] = node is placeholder or any(n.meta["active"] for n in node.all_input_nodes)
+    output = next(n for n in graph.nodes if n.op == "output")
+    outputs = tuple(n for n in dict.fromkeys(output.all_input_nodes) if n.meta["active"])
+    root.inputs, root.outputs = (placeholder,), outputs
+    nodes = tuple(n for n in graph.nodes if n.meta["active"] and n.op not in ("placeholder", "output"))
+    return Trace(module, graph, root, placeholder, nodes, outputs)
+
+
+def _fold_shapes(graph: fx.Graph) -> None:
+    """Replace nodes that make no tensor (sizes, their arithmetic, checks of them) by their values; drop dead code."""
+    folded = {n for n in graph.nodes if n.op not in ("placeholder", "output") and not _tensors(n.meta["val"])}
+    for node in graph.nodes:
+        if node.op != "placeholder" and not folded.isdisjoint(node.all_input_nodes):
+            node.args = map_arg(node.args, lambda n: n.meta["val"] if n in folded else n)
+            node.kwargs = map_arg(node.kwargs, lambda n: n.meta["val"] if n in folded else n)
+    for node in reversed(list(graph.nodes)):
+        if node in folded:
+            graph.erase_node(node)
+    for node in reversed(list(graph.nodes)):  # eliminate_dead_code would keep what looks impure, in-place ReLU too
+        if node.op not in ("placeholder", "output") and not node.users and node.target is not operator.setitem:
+            graph.erase_node(node)
+
+
+def _nodes(value: Any) -> tuple[fx.Node, ...]:
+    return tuple(dict.fromkeys(leaf.node for leaf in pytree.tree_leaves(value) if isinstance(leaf, fx.Proxy)))
+
+
+def _tensors(value: Any) -> list[torch.Tensor]:
+    return [leaf for leaf in pytree.tree_leaves(value) if isinstance(leaf, torch.Tensor)]
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
