@@ -241,7 +241,7 @@ def sensor_edge_space(
             raise UserError(f"knob {name!r} takes a tuple of values, not {choices!r}; write ({choices!r},)")
         for value in choices:
             _check_value(name, value)
-    values["cut"] = [cut_named(network, str(name)) for name in values["cut"]]
+    values["cut"] = list(dict.fromkeys(cut_named(network, str(name)) for name in values["cut"]))
     try:
         return SearchSpace(tuple(Knob(name, tuple(values[name])) for name in KNOBS))
     except ValueError as error:

@@ -1,0 +1,554 @@
+"""Sensor node, link and edge node of a design point together: the only definition of the objectives.
+
+For one frame, with the layers before the cut on the sensor node and the others on the edge node, no overlap:
+
+- ``accelerator_energy_j``, ``sensor_latency_s``: the sums over the layers before the cut; - ``phy_energy_j``,
+``link_latency_s``, ``link_utilisation``: `evaluators.ethernet` for all tensors that cross the
+  cut, sent as one burst of ⌈elements × tensor_bits / 8⌉ bytes (the input itself where the cut is the input);
+- ``edge_latency_s``: `evaluators.edge`; ``edge_energy_j`` = edge power × edge latency;
+- ``sensor_energy_j`` = accelerator + PHY; ``latency_s`` = sensor + link + edge;
+- ``total_energy_j`` = sensor + edge energy (the edge node's own PHY is part of its constant power);
+- ``throughput_fps`` = 1 / the longest of sensor, link and edge latency;
+- ``sensor_power_w`` = sensor energy × frame rate;
+- ``area_mm2``: the accelerator without DRAM, also where the cut leaves it nothing to do; -
+``sensor_memory_bytes`` = weights before the cut + the largest sum of live activations, in the accelerator's
+widths.
+
+With no layer before the cut the accelerator costs nothing. A layer that the accelerator cannot map makes a
+design illegal only where it is before the cut. A link that cannot carry the frame rate is a constraint's
+business (``link_utilisation`` <= 1), like a sensor or an edge node that is too slow for it.
+
+Every figure of every cut comes from one matrix product, cuts × layers times layer costs, so one design point
+and a whole block of them give the same floating-point numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from math import ceil, isfinite
+from typing import TYPE_CHECKING, Any, Protocol, get_args
+
+import numpy as np
+
+from evaluators import edge, ethernet
+from evaluators.costs import METRICS, UNITS, Evaluation, Figure, LayerItem, LinkItem, NodeItem
+from evaluators.edge import EdgeProfile, roofline
+from evaluators.ethernet import Framing, LinkCost, PhyEnergy, transfer
+from evaluators.sensor import LayerCosts, SensorModel, SensorSettings
+from search_spaces import accelerators, devices, links
+from search_spaces.accelerators import Architecture
+from search_spaces.errors import IllegalDesign, UserError, unknown
+from search_spaces.networks.liveness import peak_activation_elements
+from search_spaces.space import ARCHITECTURE_KNOBS, DesignPoint, SearchSpace
+from search_spaces.types import KnobValue, Network
+
+if TYPE_CHECKING:
+    from evaluators.memo import Memo
+
+__all__ = ["METRICS", "UNITS", "VERSION", "Block", "Sensor", "System", "SystemSettings"]
+
+VERSION = "1"
+"""Raised by hand when an answer of this module changes."""
+
+NOTHING = "nothing to compute"
+
+UNMAPPED = "layer does not map"
+
+TABLES_KEPT = 4096
+"""Sums over the cuts are kept for this many architectures × clocks × DRAMs; some 10 MB for a large network."""
+
+
+@dataclass(frozen=True)
+class SystemSettings:
+    """Everything about the system that is no knob. SI units; checked when made, bad values raise UserError."""
+
+    sensor: SensorSettings = field(default_factory=SensorSettings)
+    framing: Framing = "802.3"
+    cable_m: float = 5.0
+    phy_energy: PhyEnergy = "frame"
+    frame_rate_fps: float = 25.0
+    tensor_bits: int = 16
+    edge: str = "roofline:jetson-tx2"
+    edge_runs: int = 1000
+    edge_threads: int | None = None
+    edge_power_w: float | None = None  # None: the device's own
+
+    def __post_init__(self) -> None:
+        if self.framing not in get_args(Framing):
+            raise unknown("framing", self.framing, get_args(Framing))
+        if self.phy_energy not in get_args(PhyEnergy):
+            raise unknown("PHY energy accounting", self.phy_energy, get_args(PhyEnergy))
+        if not (isfinite(self.cable_m) and 0 <= self.cable_m <= 100):
+            raise UserError(f"twisted-pair Ethernet takes cables of 0 to 100 m, not {self.cable_m:g} m")
+        if not (isfinite(self.frame_rate_fps) and self.frame_rate_fps > 0):
+            raise UserError(f"the frame rate must be above 0 frames per second, not {self.frame_rate_fps:g}")
+        if not 1 <= self.tensor_bits <= 64:
+            raise UserError(f"a tensor's elements take 1 to 64 bits on the link, not {self.tensor_bits}")
+        if self.edge_runs < 1:
+            raise UserError(f"measuring an edge node needs at least 1 run, not {self.edge_runs}")
+        if self.edge_threads is not None and self.edge_threads < 1:
+            raise UserError(f"an edge node runs on at least 1 thread, not {self.edge_threads}")
+        if self.edge_power_w is not None and not (isfinite(self.edge_power_w) and self.edge_power_w >= 0):
+            raise UserError(f"the edge node's power must be at least 0 W, not {self.edge_power_w:g}")
+        edge.check_name(self.edge)
+
+
+class Sensor(Protocol):
+    """What the system needs of `evaluators.sensor.SensorModel`; the tests' fake has the same methods."""
+
+    @property
+    def version(self) -> str: ...
+
+    def prepare(
+        self,
+        network: Network,
+        architectures: Sequence[Architecture],
+        *,
+        workers: int = 1,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None: ...
+
+    def layer_costs(self, network: Network, architecture: Architecture, clock_hz: float, dram: str) -> LayerCosts: ...
+
+    def area_mm2(self, architecture: Architecture) -> float: ...
+
+
+@dataclass(frozen=True)
+class Block:
+    """Every design point of one architecture. All arrays have the axes (cut, clock, dram, link) of the space.
+
+    `metrics` are NaN where a design is illegal; `reason_codes` index `reasons`, where 0 is legal (reason "").
+    """
+
+    arch_indices: tuple[int, ...]
+    metrics: dict[str, np.ndarray]
+    reason_codes: np.ndarray
+    reasons: tuple[str, ...]
+
+    @property
+    def legal(self) -> np.ndarray:
+        """Which design points can exist."""
+        return self.reason_codes == 0
+
+    @property
+    def illegal_counts(self) -> dict[str, int]:
+        """Number of illegal design points per reason."""
+        counts = np.bincount(self.reason_codes.ravel(), minlength=len(self.reasons))
+        return {reason: int(n) for reason, n in zip(self.reasons[1:], counts[1:], strict=True) if n}
+
+    def indices(self, at: Sequence[int]) -> tuple[int, ...]:
+        """The space's indices of the design point at one position (cut, clock, dram, link) of the arrays."""
+        cut, clock, dram, link = (int(i) for i in at)
+        return (cut, *self.arch_indices, clock, dram, link)
+
+
+@dataclass(frozen=True)
+class _SensorTable:
+    """One architecture at one clock with one DRAM: sums over the layers before every cut of the network."""
+
+    layers: LayerCosts
+    energy_j: np.ndarray
+    latency_s: np.ndarray
+    blocked: tuple[str, ...]  # per cut: why its first unmapped layer does not map, "" if all map
+
+
+class System:
+    """Evaluates the design points of one network under one set of settings.
+
+    `sensor_model` replaces the accelerator model (tests ship a fake). Nothing is mapped or measured before
+    the first evaluation.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        settings: SystemSettings,
+        memo: Memo,
+        *,
+        sensor_model: Sensor | None = None,
+        edge_progress: Any = None,
+    ) -> None:
+        self.network = network
+        self.settings = settings
+        self._memo = memo
+        self._sensor: Sensor = sensor_model or SensorModel(settings.sensor, memo)
+        self._edge_progress = edge_progress
+        self._edge: EdgeProfile | None = None
+        self._tables: dict[tuple[Architecture, float, str], _SensorTable | IllegalDesign] = {}
+        self._areas: dict[Architecture, float] = {}
+        self._transfers: dict[tuple[int, str], LinkCost] = {}
+        self._cut_index = {cut.name: i for i, cut in enumerate(network.cuts)}
+        self._member = np.zeros((len(network.cuts), len(network.layers)))
+        for i, cut in enumerate(network.cuts):
+            self._member[i, sorted(cut.layers)] = 1.0
+        self._payload_bytes = [ceil(cut.elements * settings.tensor_bits / 8) for cut in network.cuts]
+        self._parameters = np.array([network.parameters_before(cut) for cut in network.cuts], dtype=float)
+        self._live = np.array([peak_activation_elements(network, cut) for cut in network.cuts], dtype=float)
+
+    # one design point
+
+    def metrics(self, point: DesignPoint) -> dict[str, float]:
+        """Every metric of one design point, in the order of `METRICS`. Raises IllegalDesign."""
+        architecture, clock_hz, dram = _hardware(point)
+        cut, link = self._cut_and_link(point)
+        area_mm2 = self._area_mm2(architecture)
+        table = self._table(architecture, clock_hz, dram)
+        if table.blocked[cut]:
+            raise IllegalDesign(UNMAPPED, table.blocked[cut])
+        sent = self._transfer(cut, link)
+        found = self._combine(
+            np.array([cut]),
+            accelerator_energy_j=table.energy_j[[cut]],
+            sensor_latency_s=table.latency_s[[cut]],
+            phy_energy_j=np.array([sent.energy_j]),
+            link_latency_s=np.array([sent.latency_s]),
+            link_utilisation=np.array([sent.utilisation]),
+            area_mm2=area_mm2,
+            memory_bytes=self._memory_bytes(architecture)[[cut]],
+        )
+        return {name: float(found[name][0]) for name in METRICS}
+
+    def evaluate(self, point: DesignPoint) -> Evaluation:
+        """One design point, itemised per layer, link and node. Raises IllegalDesign."""
+        metrics = self.metrics(point)
+        architecture, clock_hz, dram = _hardware(point)
+        cut, link = self._cut_and_link(point)
+        costs = self._table(architecture, clock_hz, dram).layers
+        before = sorted(self.network.cuts[cut].layers)
+        layers = self.network.layers
+        sent = self._transfer(cut, link)
+        profile = self.edge_profile
+        energy_says, time_says = (costs.provenance, "simulated") if before else (NOTHING, NOTHING)
+        power_says = (
+            "given" if self.settings.edge_power_w is not None else ("table" if self.edge_power_w else "unknown")
+        )
+        sensor_energy, latency = {energy_says, "table"}, {time_says, "table", profile.provenance}
+        edge_energy = {profile.provenance, power_says}
+        sources: dict[str, set[str]] = {
+            "sensor_energy_j": sensor_energy,
+            "accelerator_energy_j": {energy_says},
+            "phy_energy_j": {"table"},
+            "latency_s": latency,
+            "sensor_latency_s": {time_says},
+            "link_latency_s": {"table"},
+            "edge_latency_s": {profile.provenance},
+            "throughput_fps": latency,
+            "area_mm2": {costs.provenance},
+            "sensor_power_w": sensor_energy,
+            "link_utilisation": {"table"},
+            "sensor_memory_bytes": {"counted"},
+            "edge_energy_j": edge_energy,
+            "total_energy_j": sensor_energy | edge_energy,
+        }
+        macs_before = self.network.macs_before(self.network.cuts[cut])
+        return Evaluation(
+            point=point,
+            figures=tuple(
+                Figure(name, metrics[name], UNITS[name], " + ".join(sorted(sources[name] - {NOTHING}) or [NOTHING]))
+                for name in METRICS
+            ),
+            layers=tuple(
+                LayerItem(
+                    node="sensor",
+                    index=i,
+                    name=layers[i].name,
+                    operator=layers[i].operator,
+                    macs=layers[i].macs,
+                    cycles=float(costs.cycles[i]),
+                    latency_s=float(costs.latency_s[i]),
+                    energy_j=float(costs.energy_j[i]),
+                    dynamic_j=float(costs.dynamic_j[i]),
+                    dram_j=float(costs.dram_j[i]),
+                    leakage_j=float(costs.leakage_j[i]),
+                    provenance=costs.provenance,
+                )
+                for i in before
+            ),
+            links=(
+                LinkItem(
+                    name=link,
+                    cut=self.network.cuts[cut].name,
+                    payload_bytes=self._payload_bytes[cut],
+                    wire_bytes=sent.wire_bytes,
+                    latency_s=sent.latency_s,
+                    energy_j=sent.energy_j,
+                    utilisation=sent.utilisation,
+                    provenance="table",
+                ),
+            ),
+            nodes=(
+                NodeItem(
+                    role="sensor",
+                    name=architecture.name,
+                    layers=len(before),
+                    macs=macs_before,
+                    latency_s=metrics["sensor_latency_s"],
+                    energy_j=metrics["accelerator_energy_j"],
+                    area_mm2=metrics["area_mm2"],
+                    memory_bytes=metrics["sensor_memory_bytes"],
+                    provenance=energy_says,
+                ),
+                NodeItem(
+                    role="edge",
+                    name=profile.device,
+                    layers=len(layers) - len(before),
+                    macs=sum(layer.macs for layer in layers) - macs_before,
+                    latency_s=metrics["edge_latency_s"],
+                    energy_j=metrics["edge_energy_j"],
+                    area_mm2=None,
+                    memory_bytes=None,
+                    provenance=profile.provenance,
+                ),
+            ),
+        )
+
+    # all design points of one architecture
+
+    def architecture_block(self, space: SearchSpace, arch_indices: Sequence[int]) -> Block:
+        """Every design point of one choice of the architecture's knobs, as arrays; equal to `metrics` of each."""
+        cut_names, clocks_mhz, drams, link_names = (
+            space.knob(name).values for name in ("cut", "clock_mhz", "dram", "link")
+        )
+        cuts = np.array([self._network_cut(name) for name in cut_names])
+        shape = (len(cuts), len(clocks_mhz), len(drams), len(link_names))
+        codes = np.zeros(shape, dtype=np.int16)
+        reasons = [""]
+
+        def code(reason: str) -> int:
+            if reason not in reasons:
+                reasons.append(reason)
+            return reasons.index(reason)
+
+        block_of = tuple(int(i) for i in arch_indices)
+        try:
+            architecture = _build(space.architecture_values(block_of))
+            area_mm2 = self._area_mm2(architecture)
+        except IllegalDesign as error:
+            codes[:] = code(error.reason)
+            empty = {name: np.full(shape, np.nan) for name in METRICS}
+            return Block(block_of, empty, codes, tuple(reasons))
+
+        energy_j = np.full(shape[:3], np.nan)
+        latency_s = np.full(shape[:3], np.nan)
+        for i, clock_mhz in enumerate(clocks_mhz):
+            for j, dram in enumerate(drams):
+                try:
+                    table = self._table(architecture, _clock_hz(clock_mhz), str(dram))
+                except IllegalDesign as error:
+                    codes[:, i, j] = code(error.reason)
+                    continue
+                energy_j[:, i, j] = table.energy_j[cuts]
+                latency_s[:, i, j] = table.latency_s[cuts]
+                blocked = [k for k, cut in enumerate(cuts) if table.blocked[cut]]
+                if blocked:
+                    codes[blocked, i, j] = code(UNMAPPED)
+        sent = [[self._transfer(int(cut), str(link)) for link in link_names] for cut in cuts]
+
+        def of_links(name: str) -> np.ndarray:
+            return np.array([[getattr(cost, name) for cost in row] for row in sent])[:, None, None, :]
+
+        found = self._combine(
+            cuts.reshape(-1, 1, 1, 1),
+            accelerator_energy_j=energy_j[..., None],
+            sensor_latency_s=latency_s[..., None],
+            phy_energy_j=of_links("energy_j"),
+            link_latency_s=of_links("latency_s"),
+            link_utilisation=of_links("utilisation"),
+            area_mm2=area_mm2,
+            memory_bytes=self._memory_bytes(architecture)[cuts].reshape(-1, 1, 1, 1),
+        )
+        metrics = {name: np.where(codes == 0, found[name], np.nan) for name in METRICS}
+        return Block(block_of, metrics, codes, tuple(reasons))
+
+    def prepare(
+        self,
+        points: Sequence[DesignPoint],
+        *,
+        workers: int = 1,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Map every layer that these design points will ask for, in parallel; illegal ones are passed over."""
+        found: dict[Architecture, None] = {}
+        for values in dict.fromkeys(_architecture_items(point) for point in points):
+            try:
+                found[_build(dict(values))] = None
+            except IllegalDesign:
+                continue
+        if found:
+            self._sensor.prepare(self.network, list(found), workers=workers, progress=progress)
+
+    # what an answer depends on
+
+    @property
+    def edge_profile(self) -> EdgeProfile:
+        """The edge node's latency for every cut of the network; measured at the first use where it is measured."""
+        if self._edge is None:
+            self._edge = edge.profile(
+                self.network,
+                self.settings.edge,
+                runs=self.settings.edge_runs,
+                threads=self.settings.edge_threads,
+                memo=self._memo,
+                progress=self._edge_progress,
+            )
+        return self._edge
+
+    @property
+    def edge_power_w(self) -> float:
+        """Constant power of the edge node; 0 where neither the settings nor the device know it."""
+        given = self.settings.edge_power_w
+        return self.edge_profile.power_w if given is None else given
+
+    def fingerprint(self) -> dict[str, Any]:
+        """All that the metrics depend on, JSON-able: settings, the network's identity, versions, the edge node."""
+        settings = asdict(self.settings)
+        node: dict[str, Any] = {}
+        if self.settings.edge.startswith("measured:"):
+            node["edge_latency"] = _digest(self.edge_profile.latency_s)
+        else:
+            settings["edge"] = f"roofline:{self.settings.edge.rpartition(':')[2]}"
+            node["edge_device"] = asdict(devices.get(self.settings.edge.rpartition(":")[2]))
+            for name in ("edge_runs", "edge_threads"):
+                del settings[name]
+        cuts = [(cut.name, sorted(cut.layers), cut.tensors) for cut in self.network.cuts]
+        return {
+            "network": {
+                "name": self.network.name,
+                "input": list(self.network.input.shape),
+                "cut_mode": self.network.cut_mode,
+                "graph": _digest((self.network.layers, cuts)),
+            },
+            "settings": settings,
+            **node,
+            "versions": {
+                "system": VERSION,
+                "ethernet": ethernet.VERSION,
+                "roofline": roofline.VERSION,
+                "sensor": self._sensor.version,
+            },
+        }
+
+    # parts
+
+    def _combine(
+        self,
+        cuts: np.ndarray,
+        *,
+        accelerator_energy_j: np.ndarray,
+        sensor_latency_s: np.ndarray,
+        phy_energy_j: np.ndarray,
+        link_latency_s: np.ndarray,
+        link_utilisation: np.ndarray,
+        area_mm2: float,
+        memory_bytes: np.ndarray,
+    ) -> dict[str, np.ndarray]:
+        """The metrics from their parts: the formulas of the module, on arrays that broadcast against `cuts`."""
+        edge_latency_s = np.array(self.edge_profile.latency_s)[cuts]
+        edge_energy_j = self.edge_power_w * edge_latency_s
+        sensor_energy_j = accelerator_energy_j + phy_energy_j
+        slowest_s = np.maximum(np.maximum(sensor_latency_s, link_latency_s), edge_latency_s)
+        return {
+            "sensor_energy_j": sensor_energy_j,
+            "accelerator_energy_j": accelerator_energy_j,
+            "phy_energy_j": phy_energy_j,
+            "latency_s": sensor_latency_s + link_latency_s + edge_latency_s,
+            "sensor_latency_s": sensor_latency_s,
+            "link_latency_s": link_latency_s,
+            "edge_latency_s": edge_latency_s,
+            "throughput_fps": 1.0 / slowest_s,
+            "area_mm2": np.full(cuts.shape, area_mm2),
+            "sensor_power_w": sensor_energy_j * self.settings.frame_rate_fps,
+            "link_utilisation": link_utilisation,
+            "sensor_memory_bytes": memory_bytes,
+            "edge_energy_j": edge_energy_j,
+            "total_energy_j": sensor_energy_j + edge_energy_j,
+        }
+
+    def _table(self, architecture: Architecture, clock_hz: float, dram: str) -> _SensorTable:
+        key = (architecture, clock_hz, dram)
+        found = self._tables.get(key)
+        if found is None:
+            try:
+                found = self._sum_layers(self._sensor.layer_costs(self.network, architecture, clock_hz, dram))
+            except IllegalDesign as error:
+                found = error
+            if len(self._tables) >= TABLES_KEPT:
+                self._tables.clear()
+            self._tables[key] = found
+        if isinstance(found, IllegalDesign):
+            raise found
+        return found
+
+    def _sum_layers(self, costs: LayerCosts) -> _SensorTable:
+        """Sums over every cut; a layer that does not map blocks the cuts it is before and counts as nothing."""
+        blocked = [""] * len(self.network.cuts)
+        for layer in sorted(costs.unmapped, reverse=True):
+            for cut in np.flatnonzero(self._member[:, layer]):
+                blocked[cut] = costs.unmapped[layer]
+        maps = np.ones(len(self.network.layers), dtype=bool)
+        maps[list(costs.unmapped)] = False
+        return _SensorTable(
+            costs,
+            self._member @ np.where(maps, costs.energy_j, 0.0),
+            self._member @ np.where(maps, costs.latency_s, 0.0),
+            tuple(blocked),
+        )
+
+    def _transfer(self, cut: int, link: str) -> LinkCost:
+        found = self._transfers.get((cut, link))
+        if found is None:
+            found = self._transfers[cut, link] = transfer(
+                links.get(link),
+                self._payload_bytes[cut],
+                framing=self.settings.framing,
+                cable_m=self.settings.cable_m,
+                phy_energy=self.settings.phy_energy,
+                frame_rate_fps=self.settings.frame_rate_fps,
+            )
+        return found
+
+    def _memory_bytes(self, architecture: Architecture) -> np.ndarray:
+        """Weights before each cut and the largest sum of live activations, in bytes of the accelerator's widths."""
+        return np.ceil((self._parameters * architecture.weight_bits + self._live * architecture.word_bits) / 8)
+
+    def _area_mm2(self, architecture: Architecture) -> float:
+        found = self._areas.get(architecture)
+        if found is None:
+            found = self._areas[architecture] = self._sensor.area_mm2(architecture)
+        return found
+
+    def _network_cut(self, name: KnobValue) -> int:
+        try:
+            return self._cut_index[str(name)]
+        except KeyError:
+            raise unknown(f"cut of {self.network.name}", name, self._cut_index) from None
+
+    def _cut_and_link(self, point: DesignPoint) -> tuple[int, str]:
+        (cut,), (link,) = point.cuts, point.links
+        return self._network_cut(cut), link
+
+
+def _architecture_items(point: DesignPoint) -> tuple[tuple[str, KnobValue], ...]:
+    return tuple((name, value) for name, value in point.nodes[0].knobs if name in ARCHITECTURE_KNOBS)
+
+
+def _build(values: dict[str, KnobValue]) -> Architecture:
+    """The accelerator that the architecture's knobs name."""
+    parameters = {name: value for name, value in values.items() if name != "accelerator"}
+    return accelerators.build(str(values["accelerator"]), parameters)
+
+
+def _hardware(point: DesignPoint) -> tuple[Architecture, float, str]:
+    sensor = point.nodes[0]
+    return _build(dict(_architecture_items(point))), _clock_hz(sensor["clock_mhz"]), str(sensor["dram"])
+
+
+def _clock_hz(clock_mhz: KnobValue) -> float:
+    return float(clock_mhz) * 1e6
+
+
+def _digest(value: object) -> str:
+    """A short name for a value by its repr; frozen dataclasses of plain values have a stable one."""
+    return sha256(repr(value).encode()).hexdigest()[:16]

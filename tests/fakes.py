@@ -1,0 +1,105 @@
+"""What tests pass instead of the real thing: a small network and an accelerator model with made-up, exact costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from evaluators.sensor import LayerCosts
+from search_spaces.accelerators import Architecture
+from search_spaces.errors import IllegalDesign
+from search_spaces.types import INPUT, ConvShape, Cut, Layer, Network, Tensor
+
+__all__ = ["FakeSensor", "toy_network"]
+
+
+def toy_network() -> Network:
+    """conv1 → relu → pool → (left, right → add) → fc, on a 3×16×16 input; the cut inside the branch is left out."""
+    layers = (
+        Layer("conv1", "conv2d", "mac", (INPUT,), 768, 2048, 224, ConvShape(1, 3, 8, 16, 16, 3, 3)),
+        Layer("relu", "relu", "free", (0,), 2048, 2048),
+        Layer("pool", "max_pool2d", "move", (1,), 2048, 512),
+        Layer("left", "conv2d", "mac", (2,), 512, 1024, 144, ConvShape(1, 8, 16, 8, 8, 1, 1)),
+        Layer("right", "conv2d", "mac", (2,), 512, 1024, 1168, ConvShape(1, 8, 16, 8, 8, 3, 3)),
+        Layer("add", "add", "move", (3, 4), 2048, 1024),
+        Layer("fc", "linear", "mac", (5,), 1024, 10, 10250, ConvShape(1, 1024, 10, 1, 1, 1, 1)),
+    )
+    image = Tensor("image", (1, 3, 16, 16))
+    cuts = (
+        Cut("Identity", frozenset(), (image,)),
+        Cut("conv1", frozenset({0, 1}), (Tensor("conv1", (1, 8, 16, 16)),), aliases=("relu",)),
+        Cut("pool", frozenset({0, 1, 2}), (Tensor("pool", (1, 8, 8, 8)),)),
+        Cut(
+            "left+pool",
+            frozenset({0, 1, 2, 3}),
+            (Tensor("left", (1, 16, 8, 8)), Tensor("pool", (1, 8, 8, 8))),
+        ),
+        Cut("add", frozenset(range(6)), (Tensor("add", (1, 16, 8, 8)),)),
+        Cut("fc", frozenset(range(7)), (Tensor("fc", (1, 10)),)),
+    )
+    return Network("toy", image, layers, cuts, "block")
+
+
+class FakeSensor:
+    """Costs from MACs and words by a plain formula: 1 pJ per MAC and 10 pJ per word at 100 MHz, more at faster clocks.
+
+    One MAC per PE and cycle. `unmapped` names layers that do not map; clocks above `limit_hz` are illegal.
+    """
+
+    version = "fake-1"
+
+    def __init__(self, unmapped: Sequence[str] = (), limit_hz: float = 1e9) -> None:
+        self.unmapped = tuple(unmapped)
+        self.limit_hz = limit_hz
+        self.prepared: list[Architecture] = []
+        self.calls = 0
+
+    def prepare(
+        self,
+        network: Network,
+        architectures: Sequence[Architecture],
+        *,
+        workers: int = 1,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self.prepared += architectures
+        if progress:
+            progress(len(architectures), len(architectures))
+
+    def layer_costs(self, network: Network, architecture: Architecture, clock_hz: float, dram: str) -> LayerCosts:
+        self.calls += 1
+        if clock_hz > self.limit_hz:
+            raise IllegalDesign("clock above memory limit", f"{clock_hz:g} Hz is above {self.limit_hz:g} Hz")
+        pes = _pes(architecture)
+        unmapped = {
+            i: f"{layer.name} fits nowhere" for i, layer in enumerate(network.layers) if layer.name in self.unmapped
+        }
+        energy_j, cycles = np.zeros(len(network.layers)), np.zeros(len(network.layers))
+        for i, layer in enumerate(network.layers):
+            if layer.cost != "free":
+                words = layer.input_elements + layer.output_elements
+                cycles[i] = layer.macs / pes if layer.macs else words / 4
+                energy_j[i] = (layer.macs + 10 * words) * 1e-12 * (clock_hz / 1e8) ** 0.5
+            if i in unmapped:
+                energy_j[i] = cycles[i] = np.nan
+        return LayerCosts(
+            energy_j=energy_j,
+            latency_s=cycles / clock_hz,
+            cycles=cycles,
+            compute_cycles=cycles,
+            dynamic_j=energy_j,
+            dram_j=np.zeros_like(energy_j),
+            leakage_j=np.zeros_like(energy_j),
+            supply_v=1.0,
+            provenance="made up",
+            unmapped=unmapped,
+        )
+
+    def area_mm2(self, architecture: Architecture) -> float:
+        return 0.01 * _pes(architecture)
+
+
+def _pes(architecture: Architecture) -> int:
+    parameters = dict(architecture.parameters)
+    return int(parameters["pe_cols"]) * int(parameters["pe_rows"])
