@@ -27,6 +27,9 @@ _CHUNK = 500
 
 _BUSY_S = 60.0
 
+_RECENT = 100_000
+"""Entries kept in memory beside the file, so that a study of any length needs no more than some tens of MB."""
+
 
 def default_cache_path() -> Path:
     """The memo's file: the environment's PARETOCUT_CACHE, else memo.db in the user's cache folder."""
@@ -72,7 +75,8 @@ class Memo:
             connection.execute("PRAGMA synchronous=NORMAL")
             _patiently(
                 connection,
-                "CREATE TABLE IF NOT EXISTS memo (kind TEXT, key TEXT, value TEXT, PRIMARY KEY (kind, key)) WITHOUT ROWID",
+                "CREATE TABLE IF NOT EXISTS memo "
+                "(kind TEXT, key TEXT, value TEXT, PRIMARY KEY (kind, key)) WITHOUT ROWID",
             )
             connection.execute("SELECT kind, key, value FROM memo LIMIT 1").fetchall()
         except (OSError, sqlite3.Error) as error:
@@ -95,6 +99,8 @@ class Memo:
     def get_many(self, kind: str, keys: Sequence[object]) -> list[Any | None]:
         """Stored values in the order of the keys, None for each that is missing."""
         texts = [canonical(key) for key in keys]
+        if len(self._recent) > _RECENT and self.path is not None:
+            self._recent.clear()
         absent = list({text for text in texts if (kind, text) not in self._recent})
         for start in range(0, len(absent), _CHUNK):
             chunk = absent[start : start + _CHUNK]

@@ -19,7 +19,9 @@ from typing import Literal
 from search_spaces.accelerators import DRAMS, Component
 from search_spaces.errors import IllegalDesign, unknown
 
-__all__ = ["DRAM_PJ_PER_BIT", "TABLE_CLOCK_S", "VERSION", "Figures", "Provenance", "dram_access_pj", "figures", "mac_pj"]
+__all__ = [
+    "DRAM_PJ_PER_BIT", "TABLE_CLOCK_S", "VERSION", "Figures", "Provenance", "dram_access_pj", "figures", "mac_pj",
+]  # fmt: skip
 
 VERSION = 1
 """Bumped by hand whenever a figure here changes; part of every memo key and study fingerprint."""
@@ -149,18 +151,19 @@ def _sram(component: Component) -> Figures:
     table = _sram_table()
     rows = table.get((component.width_bits, component.banks))
     if rows is None:
-        known = sorted({f"{w} bits × {b} banks" for w, b in table}, key=lambda s: [int(x) for x in s.split() if x.isdigit()])
+        widths, banks = sorted({w for w, _ in table}), sorted({b for _, b in table})
         raise IllegalDesign(
             "SRAM not in table",
-            f"no SRAM of {component.width_bits} bits × {component.banks} banks in the 45 nm table; it has {', '.join(known)}",
+            f"no SRAM of {component.width_bits} bits × {component.banks} banks in the 45 nm table; "
+            f"it has widths {widths} and banks {banks}",
         )
     kib = component.kib
     sizes = [row.kib for row in rows]
     if not sizes[0] <= kib <= sizes[-1]:
         raise IllegalDesign(
             "SRAM size outside table",
-            f"an SRAM of {kib:g} KiB is outside the 45 nm table: {component.width_bits} bits × {component.banks} banks "
-            f"has {sizes[0]:g} to {sizes[-1]:g} KiB",
+            f"an SRAM of {kib:g} KiB is outside the 45 nm table: "
+            f"{component.width_bits} bits × {component.banks} banks has {sizes[0]:g} to {sizes[-1]:g} KiB",
         )
     at = bisect_left(sizes, kib)
     high = rows[at]

@@ -40,8 +40,8 @@ class Priced:
     def parts(self) -> list[tuple[str, int, Figures]]:
         """Name, instances and figures of everything on the chip."""
         chip = self.architecture
-        levels = [(lv.name, chip.instances(k), f) for k, (lv, f) in enumerate(zip(chip.levels, self.levels, strict=True))]
-        return [("MAC", chip.instances(-1), self.mac), *levels[:-1]]
+        levels = [(level.name, chip.instances(k), self.levels[k]) for k, level in enumerate(chip.on_chip)]
+        return [("MAC", chip.instances(-1), self.mac), *levels]
 
     @property
     def area_mm2(self) -> float:

@@ -50,7 +50,7 @@ def _input_walk(  # type: ignore[no-untyped-def]
         if n == 1.0:
             continue
         shift = step[variant, picked[d], p] * stride[d]
-        axis = 0 if d == N else 1 if d == C else 2 if d == P or d == R else 3
+        axis = 0 if d == N else 1 if d == C else 2 if d in (P, R) else 3
         if first_axis < 0:
             first, first_axis, first_shift = p, axis, shift
             if axis >= 2:
@@ -256,9 +256,9 @@ def search(t: Tables):  # type: ignore[no-untyped-def]
         total = 1.0
         for d in (N, C, P, Q, R, S):
             total *= t.total[picked[d]]
-            if d == C or d == R or d == S:
+            if d in (C, R, S):
                 total_w *= t.total[picked[d]]
-            if d == N or d == P or d == Q:
+            if d in (N, P, Q):
                 total_o *= t.total[picked[d]]
         for k in range(n_levels + 1):
             for_w[k] = t.unrolled[picked[C], k] * t.unrolled[picked[R], k] * t.unrolled[picked[S], k]

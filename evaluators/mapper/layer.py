@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from evaluators import components
-from evaluators.memo import Memo, digest
 from evaluators.mapper.energy import EnergyTable, price
 from evaluators.mapper.mapping import Mapping, bounds
 from evaluators.mapper.mapspace import Mapspace, mapspace
+from evaluators.memo import Memo, digest
 from search_spaces.accelerators.architecture import DIMS, Architecture
 from search_spaces.errors import IllegalDesign
 from search_spaces.types import ConvShape
@@ -34,7 +34,11 @@ class Candidate:
     compute_cycles: int
     on_chip_pj: float
     dram_accesses: int
-    mapping: Mapping
+    mapping_text: str
+
+    @property
+    def mapping(self) -> Mapping:
+        return Mapping.from_text(self.mapping_text)
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ def map_layer(shape: ConvShape, architecture: Architecture, table: EnergyTable =
         for loops in mapping.levels:
             for _, n in loops.temporal:
                 compute_cycles *= n
-        candidates.append(Candidate(int(cycles), compute_cycles, float(on_chip_pj), int(dram), mapping))
+        candidates.append(Candidate(int(cycles), compute_cycles, float(on_chip_pj), int(dram), mapping.to_text()))
     candidates.sort(key=lambda c: (c.cycles, c.on_chip_pj, c.dram_accesses))
     macs = 1
     for n in space.bounds.values():
@@ -117,7 +121,7 @@ def _why_nothing_fits(space: Mapspace, shape: ConvShape) -> str:
 
 
 def _key(shape: ConvShape, architecture_digest: str, table: EnergyTable) -> dict[str, object]:
-    one = asdict(replace(shape.one_group))
+    one = asdict(shape.one_group)
     del one["groups"]
     return {
         "layer": one,
@@ -129,7 +133,8 @@ def _key(shape: ConvShape, architecture_digest: str, table: EnergyTable) -> dict
 
 
 def _digest(architecture: Architecture) -> str:
-    return digest([[asdict(level) for level in architecture.levels], asdict(architecture.mac), architecture.technology_nm])
+    levels = [asdict(level) for level in architecture.levels]
+    return digest([levels, asdict(architecture.mac), architecture.technology_nm])
 
 
 def _to_json(found: LayerMappings | IllegalDesign) -> dict[str, Any]:
@@ -141,7 +146,7 @@ def _to_json(found: LayerMappings | IllegalDesign) -> dict[str, Any]:
         "macs": found.macs,
         "useful": found.useful_macs,
         "candidates": [
-            [c.cycles, c.compute_cycles, c.on_chip_pj, c.dram_accesses, c.mapping.to_json()] for c in found.candidates
+            [c.cycles, c.compute_cycles, c.on_chip_pj, c.dram_accesses, c.mapping_text] for c in found.candidates
         ],
     }
 
@@ -154,7 +159,7 @@ def _from_json(data: dict[str, Any]) -> LayerMappings | IllegalDesign:
         data["valid"],
         data["macs"],
         data["useful"],
-        tuple(Candidate(cy, cc, pj, dram, Mapping.from_json(m)) for cy, cc, pj, dram, m in data["candidates"]),
+        tuple(Candidate(*candidate) for candidate in data["candidates"]),
     )
 
 

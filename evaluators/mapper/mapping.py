@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
 from dataclasses import dataclass
 from math import prod
 
@@ -12,6 +12,8 @@ from search_spaces.types import ConvShape
 __all__ = ["LevelLoops", "Mapping", "bounds", "padded"]
 
 Loop = tuple[str, int]
+
+_LOOP = re.compile(r"([A-Z])(\d+)")
 
 
 @dataclass(frozen=True)
@@ -37,15 +39,24 @@ class Mapping:
         """The product of all factors of a dimension: the layer's bound, padded where it had to be."""
         return prod(n for loops in self.levels for d, n in loops.temporal + loops.spatial if d == dim)
 
-    def to_json(self) -> list[list[list[list[str | int]]]]:
-        return [[[list(loop) for loop in part] for part in (ll.temporal, ll.x, ll.y)] for ll in self.levels]
+    def to_text(self) -> str:
+        """One line for the memo: levels by "/", temporal, X and Y loops by ";", each loop as dimension and factor.
+
+        >>> Mapping((LevelLoops((("M", 8),)), LevelLoops((("C", 2), ("M", 4)), y=(("S", 3),)))).to_text()
+        'M8;;/C2M4;;S3'
+        """
+        return "/".join(
+            ";".join("".join(f"{d}{n}" for d, n in part) for part in (ll.temporal, ll.x, ll.y)) for ll in self.levels
+        )
 
     @staticmethod
-    def from_json(data: Iterable[Iterable[Iterable[tuple[str, int]]]]) -> Mapping:
-        def loops(part: Iterable[tuple[str, int]]) -> tuple[Loop, ...]:
-            return tuple((str(d), int(n)) for d, n in part)
+    def from_text(text: str) -> Mapping:
+        """The mapping that `to_text` wrote."""
 
-        return Mapping(tuple(LevelLoops(*(loops(part) for part in level)) for level in data))
+        def loops(part: str) -> tuple[Loop, ...]:
+            return tuple((d, int(n)) for d, n in _LOOP.findall(part))
+
+        return Mapping(tuple(LevelLoops(*(loops(part) for part in level.split(";"))) for level in text.split("/")))
 
 
 def bounds(shape: ConvShape) -> dict[str, int]:

@@ -35,13 +35,21 @@ def architecture(p: Parameters) -> Architecture:
     dram_block = max(64 // word_bits, 1)
     glb_words = p.words("glb_kib", word_bits)
 
+    spads = p.memory("spads")
+
     def spad(words: int) -> Component:
-        return Component(p.choice("spads", "regfile", "sram"), width_bits=word_bits, depth=words, smart=True)
+        return Component(spads, width_bits=word_bits, depth=words, smart=True)
 
     psum = p.scaled("psum_spad_words", "accum_buffer_scale")
     weights = p.scaled("weights_spad_words", "weight_buffer_scale")
     ifmap = p.scaled("ifmap_spad_words", "input_buffer_scale")
-    ports = {"read_words_per_cycle": 2.0, "write_words_per_cycle": 2.0}
+
+    def scratchpad(name: str, keeps: str, words: int, order: str = "") -> Level:
+        ports = 2.0
+        return Level(
+            name, keeps, spad(words), words, orders=(order,), read_words_per_cycle=ports, write_words_per_cycle=ports
+        )
+
     return Architecture(
         name="eyeriss_like",
         parameters=p.items,
@@ -50,9 +58,9 @@ def architecture(p: Parameters) -> Architecture:
         technology_nm=p.whole("technology_nm"),
         mac=Component("intmac", width_bits=word_bits),
         levels=(
-            Level("psum_spad", "O", spad(psum), psum, orders=("M",), **ports),
-            Level("weights_spad", "W", spad(weights), weights, orders=("RC",), **ports),
-            Level("ifmap_spad", "I", spad(ifmap), ifmap, **ports),
+            scratchpad("psum_spad", "O", psum, "M"),
+            scratchpad("weights_spad", "W", weights, "RC"),
+            scratchpad("ifmap_spad", "I", ifmap),
             Level(
                 "column",
                 "",

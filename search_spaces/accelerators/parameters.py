@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from search_spaces.accelerators.architecture import ComponentKind
 from search_spaces.errors import IllegalDesign, UserError, unknown
 from search_spaces.types import KnobValue
 
@@ -54,11 +55,13 @@ class Parameters:
             raise UserError(f"{name} of {self.accelerator} must be a whole number, not {value:g}")
         return int(value)
 
-    def choice(self, name: str, *choices: str) -> str:  # type: ignore[type-var]
+    def memory(self, name: str) -> ComponentKind:
+        """A parameter that says what a buffer is made of: "regfile" or "sram"."""
+        kinds: dict[str, ComponentKind] = {"regfile": "regfile", "sram": "sram"}
         value = str(self[name])
-        if value not in choices:
-            raise unknown(f"{name} of {self.accelerator}", value, choices)
-        return value
+        if value not in kinds:
+            raise unknown(f"kind of {name} of {self.accelerator}", value, kinds)
+        return kinds[value]
 
     def quotient(self, name: str, by: str) -> int:
         """Words per access: a row must hold a whole number of words."""

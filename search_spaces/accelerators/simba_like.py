@@ -51,7 +51,7 @@ def architecture(p: Parameters) -> Architecture:
     weights = p.scaled_words("weight_buffer_kib", "weight_buffer_scale", word_bits)
     accums = p.scaled("accum_buffer_words", "accum_buffer_scale")
     lanes, vector = p.whole("lanes"), p.whole("vector_macs")
-    kind = p.choice("buffers", "sram", "regfile")
+    kind = p.memory("buffers")
 
     def buffer(words: int) -> Component:
         return Component(kind, width_bits=width, depth=words // block, smart=True)

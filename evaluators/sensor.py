@@ -1,0 +1,296 @@
+"""What each layer of a network costs on an accelerator: the mapper's candidates, a clock, a DRAM, and a metric."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Literal
+
+import numpy as np
+
+from evaluators import components
+from evaluators.components import dram_access_pj, mac_pj
+from evaluators.dvfs import NODES, supply_v
+from evaluators.mapper import layer as mapper
+from evaluators.mapper.energy import EnergyTable, Priced, price
+from evaluators.mapper.layer import Candidate, LayerMappings, map_layers
+from evaluators.memo import Memo
+from search_spaces.accelerators import Architecture
+from search_spaces.errors import IllegalDesign, unknown
+from search_spaces.types import Layer, Network
+
+__all__ = ["LayerCosts", "SensorModel", "SensorSettings"]
+
+Metric = Literal["edp", "delay", "energy"]
+Operators = Literal["all", "conv"]
+Dvfs = Literal["on", "off", "sized"]
+
+VERSION = 1
+"""Bumped by hand whenever a layer's cost changes for another reason than the mapper's or the tables'."""
+
+
+@dataclass(frozen=True)
+class SensorSettings:
+    """How a sensor node's layers are costed; part of a study's identity.
+
+    `metric` chooses among a layer's mappings, `operators` "conv" costs convolutions only (the paper's convention),
+    `dvfs` is one of "on" (supply follows the clock), "off" (table energies, no leakage), "sized" (MACs synthesised
+    for the clock).
+    """
+
+    metric: Metric = "edp"
+    operators: Operators = "all"
+    dvfs: Dvfs = "on"
+    factors: Literal["perfect"] = "perfect"
+    energy_table: EnergyTable = "default"
+
+    def __post_init__(self) -> None:
+        for name, known in _CHOICES.items():
+            if getattr(self, name) not in known:
+                raise unknown(name.replace("_", " "), getattr(self, name), known)
+
+
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "metric": ("edp", "delay", "energy"),
+    "operators": ("all", "conv"),
+    "dvfs": ("on", "off", "sized"),
+    "factors": ("perfect",),
+    "energy_table": ("default", "timeloop-be27768"),
+}
+
+
+@dataclass(frozen=True)
+class LayerCosts:
+    """Costs of one frame, one entry per layer of the network (0 for free ones, NaN for those that do not map).
+
+    `energy_j` = `dynamic_j` (on chip, at this clock's supply) + `dram_j` + `leakage_j`. `cycles` include stalls,
+    `compute_cycles` do not. `unmapped` names the reason per layer index.
+    """
+
+    energy_j: np.ndarray
+    latency_s: np.ndarray
+    cycles: np.ndarray
+    compute_cycles: np.ndarray
+    dynamic_j: np.ndarray
+    dram_j: np.ndarray
+    leakage_j: np.ndarray
+    supply_v: float
+    provenance: str
+    unmapped: dict[int, str] = field(default_factory=dict)
+    chosen: tuple[Candidate | None, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """One network on one architecture, laid out as arrays of shape (layers, most candidates); NaN where none is.
+
+    Everything is for the whole layer: candidates of one group times its groups.
+    """
+
+    priced: Priced
+    cycles: np.ndarray
+    compute_cycles: np.ndarray
+    storage_pj: np.ndarray
+    macs: np.ndarray
+    dram_accesses: np.ndarray
+    costed: np.ndarray
+    unmapped: dict[int, str]
+    candidates: tuple[tuple[Candidate, ...], ...]
+
+
+class SensorModel:
+    """Costs of layers on accelerators under one choice of settings, remembered across calls."""
+
+    def __init__(self, settings: SensorSettings, memo: Memo) -> None:
+        self.settings = settings
+        self.memo = memo
+        self._prepared: OrderedDict[tuple[int, Architecture], _Prepared] = OrderedDict()
+        self._networks: dict[int, Network] = {}
+
+    @property
+    def version(self) -> str:
+        """What the figures depend on beside the settings; goes into study fingerprints."""
+        return f"sensor {VERSION}, mapper {mapper.VERSION}, components {components.VERSION}"
+
+    def prepare(
+        self,
+        network: Network,
+        architectures: Sequence[Architecture],
+        *,
+        workers: int = 1,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Map every distinct layer shape on every architecture into the memo, in parallel.
+
+        An architecture whose components are outside the tables is passed over; asking for its costs says why.
+        """
+        shapes = {layer.shape for layer in network.layers if layer.shape is not None and self._costed(layer)}
+        pairs = [(shape, a) for a in architectures if self._is_priced(a) for shape in sorted(shapes, key=repr)]
+        map_layers(pairs, self.settings.energy_table, self.memo, workers=workers, progress=progress)
+
+    def area_mm2(self, architecture: Architecture) -> float:
+        """Sum of component area × instances in mm², DRAM not included. Raises IllegalDesign."""
+        return self._price(architecture).area_mm2
+
+    def clock_limit_hz(self, architecture: Architecture) -> float | None:
+        """The clock that the slowest memory allows at the nominal supply, None where none limits it."""
+        cycle_s = self._price(architecture).cycle_s
+        return None if cycle_s is None else 1 / cycle_s
+
+    def layer_costs(self, network: Network, architecture: Architecture, clock_hz: float, dram: str) -> LayerCosts:
+        """Energy and latency of every layer at a clock and with a DRAM type, each layer with its best mapping.
+
+        Raises IllegalDesign for a clock above the memory's limit or a component outside the tables; a layer that
+        does not map is NaN and named in `unmapped`, because it only matters if it runs here.
+        """
+        ready = self._ready(network, architecture)
+        settings, node = self.settings, architecture.technology_nm
+        limit_hz = self.clock_limit_hz(architecture)
+        nominal_v = NODES[node].nominal_v
+        at_v = nominal_v
+        if settings.dvfs != "off":
+            at_v = supply_v(clock_hz, limit_hz, node)  # also refuses a clock above the limit
+        if settings.dvfs != "on":
+            at_v = nominal_v
+        scale = (at_v / nominal_v) ** 2
+        leakage_w = 0.0 if settings.dvfs == "off" else ready.priced.leakage_w
+        per_mac_pj = ready.priced.mac.read_pj
+        if settings.dvfs == "sized":
+            per_mac_pj = mac_pj(architecture.mac, clock_hz)
+        dram_pj = dram_access_pj(architecture.levels[-1].component, dram)
+
+        latency_s = ready.cycles / clock_hz
+        dynamic_j = (ready.storage_pj + ready.macs[:, None] * per_mac_pj) * (scale * 1e-12)
+        dram_j = ready.dram_accesses * (dram_pj * 1e-12)
+        leakage_j = leakage_w * latency_s
+        energy_j = dynamic_j + dram_j + leakage_j
+        best = _best(settings.metric, latency_s, energy_j)
+        rows = np.arange(len(network.layers))
+
+        def chosen(values: np.ndarray) -> np.ndarray:
+            return np.where(ready.costed, values[rows, best], 0.0)
+
+        interpolated = ready.priced.interpolated
+        return LayerCosts(
+            energy_j=chosen(energy_j),
+            latency_s=chosen(latency_s),
+            cycles=chosen(ready.cycles),
+            compute_cycles=chosen(ready.compute_cycles),
+            dynamic_j=chosen(dynamic_j),
+            dram_j=chosen(dram_j),
+            leakage_j=chosen(leakage_j),
+            supply_v=at_v,
+            provenance=f"interpolated: {', '.join(interpolated)}" if interpolated else "table",
+            unmapped=dict(ready.unmapped),
+            chosen=tuple(c[b] if c else None for c, b in zip(ready.candidates, best.tolist(), strict=True)),
+        )
+
+    def _costed(self, layer: Layer) -> bool:
+        if self.settings.operators == "conv":
+            return layer.operator.startswith("conv")
+        return layer.cost != "free"
+
+    def _price(self, architecture: Architecture) -> Priced:
+        return price(architecture, self.settings.energy_table)
+
+    def _is_priced(self, architecture: Architecture) -> bool:
+        try:
+            self._price(architecture)
+        except IllegalDesign:
+            return False
+        return True
+
+    def _ready(self, network: Network, architecture: Architecture) -> _Prepared:
+        key = (id(network), architecture)
+        self._networks[id(network)] = network  # keeps the id from being given to another network
+        if key not in self._prepared:
+            self._prepared[key] = self._prepare_one(network, architecture)
+            if len(self._prepared) > 64:
+                self._prepared.popitem(last=False)
+        self._prepared.move_to_end(key)
+        return self._prepared[key]
+
+    def _prepare_one(self, network: Network, architecture: Architecture) -> _Prepared:
+        priced = self._price(architecture)
+        shapes = [layer.shape for layer in network.layers if layer.shape is not None and self._costed(layer)]
+        found = map_layers(
+            [(shape, architecture) for shape in shapes], self.settings.energy_table, self.memo
+        )
+        per_layer: list[tuple[Candidate, ...]] = []
+        macs = np.zeros(len(network.layers))
+        groups = np.ones(len(network.layers))
+        unmapped: dict[int, str] = {}
+        costed = np.array([self._costed(layer) for layer in network.layers], dtype=bool)
+        for i, layer in enumerate(network.layers):
+            if not costed[i]:
+                per_layer.append(())
+            elif layer.shape is None:
+                per_layer.append((_moving(layer, priced),))
+            else:
+                mappings: LayerMappings | IllegalDesign = found[layer.shape.one_group, architecture]
+                if isinstance(mappings, IllegalDesign):
+                    unmapped[i] = f"{layer.name}: {mappings}"
+                    per_layer.append(())
+                else:
+                    groups[i] = layer.shape.groups
+                    macs[i] = mappings.macs * layer.shape.groups
+                    per_layer.append(mappings.candidates)
+        width = max([1, *(len(c) for c in per_layer)])
+
+        def table(figure: Callable[[Candidate], float]) -> np.ndarray:
+            rows = np.full((len(per_layer), width), np.nan)
+            for i, candidates in enumerate(per_layer):
+                for j, candidate in enumerate(candidates):
+                    rows[i, j] = figure(candidate) * groups[i]
+            return rows
+
+        return _Prepared(
+            priced,
+            table(lambda c: c.cycles),
+            table(lambda c: c.compute_cycles),
+            table(lambda c: c.on_chip_pj),
+            macs,
+            table(lambda c: c.dram_accesses),
+            costed,
+            unmapped,
+            tuple(per_layer),
+        )
+
+
+def _best(metric: Metric, latency_s: np.ndarray, energy_j: np.ndarray) -> np.ndarray:
+    """The index of each row's best candidate: least of the metric, then of the other objective, then the first."""
+    first, second = {
+        "delay": (latency_s, energy_j),
+        "energy": (energy_j, latency_s),
+        "edp": (latency_s * energy_j, latency_s),
+    }[metric]
+    first = np.where(np.isnan(first), np.inf, first)
+    tied = np.where(first == first.min(axis=1, keepdims=True), second, np.inf)
+    best: np.ndarray = np.argmin(np.where(np.isnan(tied), np.inf, tied), axis=1)
+    return best
+
+
+def _moving(layer: Layer, priced: Priced) -> Candidate:
+    """An operator without MACs: its inputs are read and its output written once at DRAM and at the outermost buffer.
+
+    The buffer's read and write ports work side by side, at its bandwidth or, where the template states none, at one
+    row per cycle; DRAM limits the time only where the template states a bandwidth for it.
+    """
+    levels = priced.architecture.levels
+    outermost = max(k for k, level in enumerate(levels[:-1]) if level.keeps)
+    buffer, dram = levels[outermost], levels[-1]
+    words_in, words_out = layer.input_elements, layer.output_elements
+    row = float(buffer.block)
+    cycles = max(
+        ceil(words_in / (buffer.read_words_per_cycle or row)),
+        ceil(words_out / (buffer.write_words_per_cycle or row)),
+        ceil((words_in + words_out) / dram.shared_words_per_cycle) if dram.shared_words_per_cycle else 0,
+        1,
+    )
+    figures = priced.levels[outermost]
+    on_chip_pj = (
+        ceil(words_in / buffer.block) * figures.read_pj + ceil(words_out / buffer.block) * figures.write_pj
+    )
+    return Candidate(cycles, cycles, on_chip_pj, ceil(words_in / dram.block) + ceil(words_out / dram.block), "")
