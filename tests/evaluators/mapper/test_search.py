@@ -1,0 +1,146 @@
+"""The exhaustive kernel against brute force over the same mapspace, on random small layers and architectures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import isclose
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from evaluators.mapper.counts import count, energies_pj, overflow
+from evaluators.mapper.energy import price
+from evaluators.mapper.layer import map_layer
+from evaluators.mapper.mapspace import mapspace
+from search_spaces import accelerators
+from search_spaces.accelerators import Architecture, Component
+from search_spaces.errors import IllegalDesign
+from search_spaces.types import ConvShape
+from tests.evaluators.mapper.oracle import mappings
+
+SLOW = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow]
+)
+
+
+@st.composite
+def shapes(draw: st.DrawFn) -> ConvShape:
+    def small(*values: int) -> int:
+        return draw(st.sampled_from(values))
+
+    return ConvShape(
+        N=small(1, 1, 1, 2), C=small(1, 2, 3, 4, 6), M=small(1, 2, 4, 5, 6, 8), P=small(1, 2, 4, 5, 6),
+        Q=small(1, 2, 3, 4), R=small(1, 1, 2, 3), S=small(1, 1, 2, 3),
+        stride_w=small(1, 1, 2, 3), stride_h=small(1, 1, 2), dilation_w=small(1, 1, 2, 4), dilation_h=small(1, 1, 2),
+    )  # fmt: skip
+
+
+@st.composite
+def small_architectures(draw: st.DrawFn, name: str) -> Architecture:
+    """A template with a few PEs, buffers small enough to overflow, random energies and narrow ports."""
+    base = accelerators.build(name, {"pe_cols": draw(st.integers(1, 4)), "pe_rows": draw(st.integers(1, 4))})
+    levels = []
+    for level in base.levels[:-1]:
+        levels.append(
+            replace(
+                level,
+                words=None if level.words is None else draw(st.integers(1, 12 if level.words < 300 else 150)),
+                block=draw(st.sampled_from([1, 2, 3, 4, 8])),
+                component=Component("figure", access_pj=draw(st.floats(0.01, 9.0))),
+                read_words_per_cycle=draw(st.sampled_from([None, None, 1.0, 2.0])),
+                write_words_per_cycle=draw(st.sampled_from([None, None, 1.0, 2.0])),
+                shared_words_per_cycle=draw(st.sampled_from([None, None, None, 2.5])),
+            )
+        )
+    return replace(base, levels=(*levels, base.levels[-1]))
+
+
+@pytest.mark.parametrize("name", accelerators.names())
+@SLOW
+@given(data=st.data())
+def test_kernel_keeps_exactly_the_non_dominated_mappings(name: str, data: st.DataObject) -> None:
+    shape = data.draw(shapes())
+    architecture = data.draw(small_architectures(name))
+    assume(mapspace(architecture, shape).size <= 1200)
+    priced = price(architecture)
+    size = valid = 0
+    points = set()
+    for mapping in mappings(architecture, shape):
+        size += 1
+        if overflow(architecture, shape, mapping) is not None:
+            continue
+        valid += 1
+        counts = count(architecture, shape, mapping)
+        *on_chip, dram = energies_pj(
+            counts, architecture, [*priced.read_pj[:-1], 1.0], [*priced.write_pj[:-1], 1.0], list(priced.clusters)
+        )
+        points.add((counts.cycles, round(sum(on_chip), 6), int(dram)))
+    front = {p for p in points if not any(q != p and all(a <= b for a, b in zip(q, p, strict=True)) for q in points)}
+    if not valid:
+        with pytest.raises(IllegalDesign, match=r"cannot map"):
+            map_layer(shape, architecture)
+        return
+    found = map_layer(shape, architecture)
+    assert (found.mapspace_size, found.mapspace_valid) == (size, valid)
+    assert {(c.cycles, round(c.on_chip_pj, 6), c.dram_accesses) for c in found.candidates} == front
+
+
+@pytest.mark.parametrize("name", accelerators.names())
+@SLOW
+@given(data=st.data())
+def test_every_candidate_is_what_its_mapping_counts(name: str, data: st.DataObject) -> None:
+    shape = data.draw(shapes())
+    architecture = data.draw(small_architectures(name))
+    priced = price(architecture)
+    assume(mapspace(architecture, shape).size <= 2_000_000)
+    try:
+        found = map_layer(shape, architecture)
+    except IllegalDesign:
+        return
+    for candidate in found.candidates:
+        mapping = candidate.mapping
+        assert overflow(architecture, shape, mapping) is None
+        counts = count(architecture, shape, mapping)
+        *on_chip, dram = energies_pj(
+            counts, architecture, [*priced.read_pj[:-1], 1.0], [*priced.write_pj[:-1], 1.0], list(priced.clusters)
+        )
+        assert (counts.cycles, counts.compute_cycles, int(dram)) == (
+            candidate.cycles, candidate.compute_cycles, candidate.dram_accesses,
+        )  # fmt: skip
+        assert isclose(sum(on_chip), candidate.on_chip_pj, rel_tol=1e-12)
+        assert counts.macs == found.macs >= found.useful_macs == shape.macs
+
+
+def test_mapspace_sizes_of_squeezenet_are_those_of_the_reference() -> None:
+    # COST_MODEL section 7: sums over the 18 distinct convolutions at 224
+    import csv
+
+    from tests.reference import recorded
+
+    with recorded("timeloop/mapper_runs_squeezenet1_1_224.csv").open(newline="") as file:
+        distinct = {
+            ConvShape(
+                **{d: int(r[d]) for d in "NCMPQRS"}, stride_w=int(r["Wstride"]), stride_h=int(r["Hstride"])
+            )
+            for r in csv.DictReader(file)
+        }
+    assert len(distinct) == 18
+    eyeriss, simba = accelerators.build("eyeriss_like"), accelerators.build("simba_like")
+    assert sum(mapspace(eyeriss, s).size for s in distinct) == 2_449_580
+    assert sum(mapspace(simba, s).size for s in distinct) == 4_431_780
+    assert sum(map_layer(s, eyeriss).mapspace_valid for s in distinct) == 553_360
+
+
+def test_a_filter_higher_than_the_column_says_so() -> None:
+    tall = ConvShape(N=1, C=1, M=1, P=4, Q=4, R=1, S=13)
+    with pytest.raises(IllegalDesign, match=r"column has a mesh of 12 on Y, the layer needs 13") as caught:
+        map_layer(tall, accelerators.build("eyeriss_like"))
+    assert caught.value.reason == "layer does not map"
+
+
+def test_channels_that_do_not_divide_are_padded_and_reported() -> None:
+    odd = ConvShape(N=1, C=6, M=21, P=4, Q=4, R=1, S=1)
+    found = map_layer(odd, accelerators.build("simba_like"))
+    assert found.useful_macs == 6 * 21 * 16
+    assert found.macs == 8 * 24 * 16
