@@ -61,7 +61,7 @@ def build(name: str, device: str = "cpu") -> nn.Module:
     """A known network in evaluation mode with random weights; on "meta" it has shapes only and is there at once."""
     import torch
 
-    with torch.device(device):
+    with torch.inference_mode(False), torch.device(device):
         if name in own_names():
             return import_module(f"{own.__name__}.{name}").build().eval()
         from torchvision import models

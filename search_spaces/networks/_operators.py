@@ -22,7 +22,7 @@ from search_spaces.networks._shapes import conv_shape, linear_shape, matmul_shap
 from search_spaces.networks._trace import Trace
 from search_spaces.types import INPUT, ConvShape, CostClass, Layer
 
-__all__ = ["Lowered", "kind", "lower"]
+__all__ = ["Lowered", "attribute", "kind", "lower"]
 
 
 @dataclass
@@ -233,7 +233,7 @@ class _Lowering:
             constant = waiting.pop()
             waiting += constant.all_input_nodes
             if constant.op == "get_attr":
-                value = _attribute(self.trace.module, str(constant.target))
+                value = attribute(self.trace.module, str(constant.target))
                 found += [value] if isinstance(value, nn.Parameter) else []
             elif constant.op == "call_module":
                 found += self.trace.module.get_submodule(str(constant.target)).parameters()
@@ -242,7 +242,8 @@ class _Lowering:
         return sum(p.numel() for p in new)
 
 
-def _attribute(module: nn.Module, path: str) -> Any:
+def attribute(module: nn.Module, path: str) -> Any:
+    """A module, parameter or buffer by its dotted path."""
     *parents, name = path.split(".")
     return getattr(module.get_submodule(".".join(parents)), name)
 

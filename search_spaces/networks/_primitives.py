@@ -10,7 +10,7 @@ from torch import fx
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from search_spaces.networks._shapes import conv_shape_of, linear_shape, matmul_shape
+from search_spaces.networks._shapes import conv_shape_of, matmul_shape
 from search_spaces.networks._trace import Trace
 from search_spaces.types import ConvShape
 
@@ -33,7 +33,7 @@ def primitives(node: fx.Node, trace: Trace) -> list[Primitive]:
     active = trace.inputs(node)
     recorder = _Recorder({id(n.meta["val"]): -1 - i for i, n in enumerate(active)})
     args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda n: n.meta["val"])
-    with torch.no_grad(), recorder:
+    with torch.inference_mode(False), torch.no_grad(), recorder:  # inference mode would hide what linear is made of
         if node.op == "call_module":
             trace.module.get_submodule(str(node.target))(*args, **kwargs)
         elif node.op == "call_method":
@@ -56,7 +56,7 @@ class _Recorder(TorchDispatchMode):
         read = [t for t in pytree.tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor)]
         made = [t for t in pytree.tree_leaves(result) if isinstance(t, torch.Tensor)]
         inputs = tuple(dict.fromkeys(self._sources[id(t)] for t in read if id(t) in self._sources))
-        if not inputs or not made:
+        if not inputs or not made or _reads_no_value(func):
             return result
         if _is_view(func):
             source = inputs[0]
@@ -77,8 +77,6 @@ class _Recorder(TorchDispatchMode):
     def _shape(self, name: str, args: Any, result: Any) -> ConvShape | None:
         if name in ("mm", "addmm", "bmm", "baddbmm"):
             first, second = args[-2:] if name in ("mm", "bmm") else args[1:3]
-            if id(second) not in self._sources and second.dim() == 2:
-                return linear_shape(tuple(first.shape), second.shape[-1])
             return matmul_shape(tuple(first.shape), tuple(second.shape))
         if name == "convolution" and result.dim() == 4 and not args[6]:
             source, weight, _, stride, _, dilation, _, _, groups = args
@@ -94,3 +92,9 @@ def _is_view(func: Any) -> bool:
     aliases = [r.alias_info for r in func._schema.returns]
     shares = any(a is not None and not a.is_write for a in aliases)
     return shares or func.overloadpacket.__name__ in ("_unsafe_view", "lift_fresh", "alias", "detach")
+
+
+def _reads_no_value(func: Any) -> bool:
+    """Whether an operator looks only at its input's shape, as zeros_like does."""
+    name = func.overloadpacket.__name__
+    return name.startswith(("new_", "empty_")) or name.endswith("_like")

@@ -123,7 +123,7 @@ def trace(module: nn.Module, input_shape: tuple[int, ...], name: str) -> Trace:
     run = _ShapeRun(module, graph=graph)
     run.extra_traceback = False
     try:
-        with torch.no_grad():
+        with torch.inference_mode(False), torch.no_grad():
             run.run(torch.empty(input_shape, device="meta"))
     except Exception as error:  # any operator may refuse the shape, each with its own type
         raise UserError(
