@@ -1,0 +1,303 @@
+"""`paretocut map`: the optimal mapping of a layer, a bare shape or a whole network; `paretocut cache`: the memo."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from search_spaces.errors import IllegalDesign, UserError
+from search_spaces.types import ConvShape, KnobValue
+
+if TYPE_CHECKING:
+    from evaluators.mapper.result import MappedLayer, MapMetric
+    from evaluators.memo import Memo
+    from search_spaces.accelerators import Architecture
+
+__all__ = ["parse_settings", "parse_shape", "register"]
+
+_SHAPE_KEYS = {
+    "N": ("N",), "C": ("C",), "M": ("M",), "P": ("P",), "Q": ("Q",), "R": ("R",), "S": ("S",),
+    "stride": ("stride_w", "stride_h"), "stride_w": ("stride_w",), "stride_h": ("stride_h",),
+    "dilation": ("dilation_w", "dilation_h"), "dilation_w": ("dilation_w",), "dilation_h": ("dilation_h",),
+    "groups": ("groups",),
+}  # fmt: skip
+
+
+def parse_shape(text: str) -> ConvShape:
+    """A bare shape such as "C=64,M=128,P=28,Q=28,R=3,S=3,stride=2"; what is left out is 1. Raises UserError."""
+    sizes = dict.fromkeys("NCMPQRS", 1)
+    for part in text.split(","):
+        name, equals, value = part.strip().partition("=")
+        if name not in _SHAPE_KEYS or not equals:
+            close = get_close_matches(name, _SHAPE_KEYS, n=1)
+            hint = f"did you mean {close[0]!r}? " if close else ""
+            raise UserError(f"--shape takes NAME=NUMBER pairs, not {part.strip()!r}; {hint}names: {', '.join(_SHAPE_KEYS)}")
+        if not value.isdigit() or int(value) < 1:
+            raise UserError(f"{name} in --shape is a whole number of at least 1, not {value!r}")
+        sizes.update(dict.fromkeys(_SHAPE_KEYS[name], int(value)))
+    try:
+        return ConvShape(**sizes)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+def parse_settings(pairs: list[str] | None) -> dict[str, KnobValue]:
+    """Repeated --set NAME=VALUE as a dictionary, numbers as numbers. Raises UserError."""
+    result: dict[str, KnobValue] = {}
+    for pair in pairs or ():
+        name, equals, text = pair.partition("=")
+        if not equals or not name or not text:
+            raise UserError(f"--set takes NAME=VALUE, not {pair!r}; for example --set pe_cols=16")
+        value: KnobValue = text
+        for kind in (int, float):
+            try:
+                value = kind(text)
+                break
+            except ValueError:
+                continue
+        result[name.strip()] = value
+    return result
+
+
+def register(app: typer.Typer) -> None:
+    app.command("map")(_map)
+    cache = typer.Typer(help="The memo of finished evaluations, shared by all your studies.", no_args_is_help=True)
+    cache.command("info")(_cache_info)
+    cache.command("clear")(_cache_clear)
+    app.add_typer(cache, name="cache")
+
+
+_Cache = Annotated[Path | None, typer.Option("--cache", help="The memo's file.", show_default="your cache folder")]
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON: SI units, the unit in the name.")]
+
+
+def _memo(cache: Path | None) -> Memo:
+    from evaluators.memo import Memo, default_cache_path
+
+    return Memo(cache or default_cache_path())
+
+
+def _map(
+    network: Annotated[str | None, typer.Argument(help="A network, as `paretocut list networks` names it.")] = None,
+    layer: Annotated[str | None, typer.Argument(help="One of its layers; all of them if left out.")] = None,
+    shape: Annotated[str | None, typer.Option(help="A bare shape: N=1,C=64,M=128,P=28,Q=28,R=3,S=3,stride=1")] = None,
+    accelerator: Annotated[str, typer.Option(help="An accelerator template.")] = "eyeriss_like",
+    settings: Annotated[list[str] | None, typer.Option("--set", help="A parameter: pe_cols=16 (repeat).")] = None,
+    metric: Annotated[str, typer.Option(help="edp, delay, energy, or pareto for all trade-offs.")] = "edp",
+    energy_table: Annotated[
+        str | None,
+        typer.Option(
+            help="default, or timeloop-be27768 for what that tool charges its templates.",
+            show_default="default; timeloop-be27768 with --against",
+        ),
+    ] = None,
+    dram: Annotated[str, typer.Option(help="lpddr4, lpddr, ddr3, gddr5 or hbm2.")] = "lpddr4",
+    input_shape: Annotated[str | None, typer.Option("--input", help="Input shape, such as 1x3x224x224.")] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="Compare with recorded mappings, one JSON object per line.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Energy per level of every layer, as a PNG.")] = None,
+    cache: _Cache = None,
+    as_json: _Json = False,
+) -> None:
+    """The proven optimal mapping of a layer: loop nest, traffic per level, energy, cycles.
+
+    paretocut map squeezenet1_1 features.3.expand3x3 --accelerator eyeriss_like
+
+    paretocut map --shape C=64,M=128,P=28,Q=28,R=3,S=3 --accelerator simba_like --set pe_cols=8 --metric delay
+    """
+    from evaluators.mapper.energy import ENERGY_TABLES
+    from search_spaces import accelerators
+    from search_spaces.errors import unknown
+
+    parameters = parse_settings(settings)
+    energy_table = energy_table or ("default" if against is None else "timeloop-be27768")
+    if energy_table not in ENERGY_TABLES:
+        raise unknown("energy table", energy_table, ENERGY_TABLES)
+    if metric not in ("edp", "delay", "energy", "pareto"):
+        raise unknown("metric", metric, ("edp", "delay", "energy", "pareto"))
+    table = cast("Any", energy_table)
+    if against is not None:
+        _print_against(against, parameters, table, dram, as_json)
+        return
+    if (network is None) == (shape is None):
+        raise UserError("map takes a NETWORK (and a layer) or a --shape, one of the two; see: paretocut map --help")
+    architecture = accelerators.build(accelerator, parameters)
+    if shape is not None:
+        layers = {"shape": parse_shape(shape)}
+    else:
+        assert network is not None
+        layers = _network_layers(network, layer, input_shape)
+    from evaluators.mapper.result import best_mappings
+
+    found: dict[str, tuple[MappedLayer, ...]] = {}
+    refused: dict[str, str] = {}
+    with _memo(cache) as memo:
+        for name, conv in layers.items():
+            try:
+                found[name] = best_mappings(
+                    conv, architecture, memo, metric=cast("MapMetric", metric), table=table, dram=dram
+                )
+            except IllegalDesign as illegal:
+                if len(layers) == 1:
+                    raise
+                refused[name] = str(illegal)
+    if plot is not None:
+        from dse.report.levels import plot_levels
+
+        plot_levels({name: mapped[0] for name, mapped in found.items()}, plot)
+    if as_json:
+        results = [{"layer": name} | m.to_json() for name, mapped in found.items() for m in mapped]
+        results += [{"layer": name, "illegal": why} for name, why in refused.items()]
+        typer.echo(json.dumps(results[0] if len(results) == 1 else results, indent=2))
+    elif len(layers) == 1 and metric != "pareto":
+        _print_one(next(iter(found)), next(iter(found.values()))[0], architecture)
+    else:
+        _print_table(found, refused, architecture)
+    if plot is not None and not as_json:
+        typer.echo(f"energy per level: {plot}")
+
+
+def _network_layers(network: str, layer: str | None, input_shape: str | None) -> dict[str, ConvShape]:
+    from search_spaces import networks
+    from search_spaces.errors import unknown
+
+    sizes = tuple(int(n) for n in input_shape.split("x")) if input_shape else None
+    traced = networks.load(network, sizes)
+    shapes = {la.name: la.shape for la in traced.layers if la.shape is not None}
+    if layer is None:
+        return shapes
+    if layer not in shapes:
+        raise unknown(f"layer with multiply-accumulates in {network}", layer, shapes)
+    return {layer: shapes[layer]}
+
+
+def _bare(shape: ConvShape) -> str:
+    return " ".join(f"{k}={v}" for k, v in asdict(shape).items() if v != 1 or len(k) == 1)
+
+
+def _print_one(name: str, mapped: MappedLayer, architecture: Architecture) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from evaluators.mapper.result import loop_nest
+
+    out = Console(soft_wrap=True, highlight=False)
+    parameters = ", ".join(f"{k}={v}" for k, v in architecture.parameters)
+    out.print(f"[bold]{name}[/bold]  {_bare(mapped.shape)}")
+    out.print(f"on {architecture.name} ({parameters})")
+    out.print()
+    for line in loop_nest(architecture, mapped.mapping, mapped.levels):
+        out.print(line, markup=False)
+    out.print()
+    table = Table("level", "used", "tensor", "reads", "fills", "updates", "energy", box=None)
+    for level in reversed(mapped.levels):
+        if not level.reads:
+            continue
+        for i, tensor in enumerate(level.reads):
+            table.add_row(
+                f"{level.name}" if i == 0 else "",
+                f"{level.instances_used} of {level.instances}" if i == 0 else "",
+                {"W": "weights", "I": "inputs", "O": "outputs"}[tensor],
+                f"{level.reads[tensor]:,}", f"{level.fills[tensor]:,}", f"{level.updates[tensor]:,}",
+                f"{level.energy_j * 1e6:.4g} µJ" if i == 0 else "",
+            )  # fmt: skip
+    used = architecture.instances(-1)
+    table.add_row("MAC", f"of {used}", "", f"{mapped.macs:,}", "", "", f"{mapped.mac_energy_j * 1e6:.4g} µJ")
+    out.print(table)
+    out.print("words per instance; energy of all instances, table figures at 5 ns and nominal supply", style="dim")
+    out.print()
+    padding = "" if mapped.macs == mapped.useful_macs else f" ({mapped.useful_macs:,} useful, the rest is padding)"
+    out.print(f"energy       {mapped.energy_j * 1e6:.5g} µJ ({mapped.provenance})")
+    out.print(f"cycles       {mapped.cycles:,} ({mapped.stall_cycles:,} of them stalls)")
+    out.print(f"utilisation  {mapped.utilisation:.1%} of the MAC units")
+    out.print(f"MACs         {mapped.macs:,}{padding}")
+    out.print(
+        f"mapspace     {mapped.mapspace_size:,} mappings, {mapped.mapspace_valid:,} fit; "
+        f"this one is optimal for {mapped.metric} in this mapspace"
+    )
+
+
+def _print_table(found: dict[str, tuple[MappedLayer, ...]], refused: dict[str, str], architecture: Architecture) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("layer", "cycles", "stalls", "energy µJ", "utilisation", "mapspace", "fit", box=None)
+    table.columns[0].overflow = "fold"
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, mapped in found.items():
+        for m in mapped:
+            table.add_row(
+                name, f"{m.cycles:,}", f"{m.stall_cycles:,}", f"{m.energy_j * 1e6:.4g}", f"{m.utilisation:.1%}",
+                f"{m.mapspace_size:,}", f"{m.mapspace_valid:,}",
+            )  # fmt: skip
+    out = Console(soft_wrap=True, highlight=False)
+    out.print(table)
+    for name, why in refused.items():
+        out.print(f"{name} does not map: {why}", markup=False)
+    firsts = [mapped[0] for mapped in found.values()]
+    if firsts and all(len(mapped) == 1 for mapped in found.values()):
+        out.print(
+            f"{len(firsts)} layers on {architecture.name}: {sum(m.cycles for m in firsts):,} cycles, "
+            f"{sum(m.energy_j for m in firsts) * 1e3:.4g} mJ, each optimal for {firsts[0].metric} in its mapspace"
+        )
+
+
+def _print_against(path: Path, parameters: dict[str, KnobValue], table: Any, dram: str, as_json: bool) -> None:
+    from evaluators.mapper.against import compare
+
+    report = compare(path, parameters, table, dram)
+    if as_json:
+        typer.echo(json.dumps(asdict(report), indent=2))
+    else:
+        typer.echo(
+            f"{report.agree} of {report.lines} agree ({report.accepted} accepted and {report.rejected} rejected by the "
+            f"tool); {report.one_cycle_off} differ by the one cycle of its rounding; "
+            f"largest difference in energy {report.worst_energy:.2g} (relative, {table} figures)"
+        )
+        for difference in report.first_difference:
+            typer.echo(f"line {difference.line}: {difference.what}: ours {difference.ours}, theirs {difference.theirs}")
+    if report.agree != report.lines:
+        raise typer.Exit(1)
+
+
+def _cache_info(cache: _Cache = None, as_json: _Json = False) -> None:
+    """What the memo holds and where it lies."""
+    with _memo(cache) as memo:
+        info = memo.info()
+    if as_json:
+        typer.echo(json.dumps(asdict(info), indent=2))
+        return
+    typer.echo(f"{info.path}: {info.size_bytes / 1e6:.1f} MB")
+    for kind, entries in info.entries.items():
+        typer.echo(f"  {kind}: {entries:,} entries")
+    if not info.entries:
+        typer.echo("  empty")
+
+
+def _cache_clear(
+    kind: Annotated[str | None, typer.Argument(help="Only this kind, as `cache info` names it.")] = None,
+    cache: _Cache = None,
+    as_json: _Json = False,
+) -> None:
+    """Forget everything in the memo; what is needed again is computed again. A damaged file is removed."""
+    from evaluators.memo import default_cache_path
+
+    path = cache or default_cache_path()
+    try:
+        with _memo(path) as memo:
+            removed = memo.clear(kind)
+    except UserError:
+        if not path.is_file():
+            raise
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{path}{suffix}").unlink(missing_ok=True)
+        removed = 0
+        typer.echo(f"removed the damaged memo {path}", err=True)
+    typer.echo(json.dumps({"removed": removed}) if as_json else f"removed {removed:,} entries from {path}")

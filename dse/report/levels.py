@@ -1,0 +1,51 @@
+"""A stacked bar per layer: where the energy of its best mapping goes, level by level."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from search_spaces.errors import UserError
+
+if TYPE_CHECKING:
+    from evaluators.mapper.result import MappedLayer
+
+__all__ = ["plot_levels"]
+
+
+def plot_levels(layers: Mapping[str, MappedLayer], path: Path) -> None:
+    """Write the picture as PNG. Raises UserError where there is nothing to draw or the file cannot be written."""
+    if not layers:
+        raise UserError("no layer maps on this accelerator, so there is nothing to plot")
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    first = next(iter(layers.values()))
+    parts = [level.name for level in reversed(first.levels) if level.reads]
+    energies = {
+        part: [next(lv.energy_j for lv in m.levels if lv.name == part) * 1e6 for m in layers.values()] for part in parts
+    }
+    energies["MAC"] = [m.mac_energy_j * 1e6 for m in layers.values()]
+    colours = mpl.colormaps["viridis"].resampled(len(energies))
+    figure, axes = plt.subplots(figsize=(max(6.0, 1.8 + 0.42 * len(layers)), 5.2), layout="constrained")
+    base = [0.0] * len(layers)
+    for i, (part, values) in enumerate(energies.items()):
+        axes.bar(range(len(layers)), values, bottom=base, label=part, color=colours(i), width=0.8)
+        base = [b + v for b, v in zip(base, values, strict=True)]
+    axes.set_xticks(range(len(layers)), list(layers), rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
+    axes.set_ylabel("energy per frame (µJ)")
+    axes.set_title(f"{first.accelerator}: energy per level, mappings optimal for {first.metric}", fontsize=10)
+    axes.margins(x=0.01)
+    handles, labels = axes.get_legend_handles_labels()
+    axes.legend(handles[::-1], labels[::-1], fontsize=8, frameon=False)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    try:
+        figure.savefig(path, dpi=150, format="png")
+    except OSError as error:
+        raise UserError(f"cannot write the plot {path}: {error.strerror}") from None
+    finally:
+        plt.close(figure)

@@ -1,0 +1,172 @@
+"""The best mapping of a layer, itemised: per level what is read, filled and updated, and what that costs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from evaluators.components import dram_access_pj
+from evaluators.mapper.counts import count, energies_pj
+from evaluators.mapper.energy import EnergyTable, price
+from evaluators.mapper.layer import Candidate, LayerMappings, map_layers
+from evaluators.mapper.mapping import Mapping
+from evaluators.memo import Memo
+from search_spaces.accelerators import Architecture
+from search_spaces.errors import IllegalDesign, unknown
+from search_spaces.types import ConvShape
+
+__all__ = ["LevelResult", "MapMetric", "MappedLayer", "best_mappings", "loop_nest"]
+
+MapMetric = Literal["edp", "delay", "energy", "pareto"]
+
+
+@dataclass(frozen=True)
+class LevelResult:
+    """One storage level: words per instance per tensor (W weights, I inputs, O outputs), all groups together."""
+
+    name: str
+    instances_used: int
+    instances: int
+    reads: dict[str, int]
+    fills: dict[str, int]
+    updates: dict[str, int]
+    tile_words: dict[str, int]
+    capacity_words: int | None
+    energy_j: float
+
+
+@dataclass(frozen=True)
+class MappedLayer:
+    """A layer under one mapping, all groups together; energies at the tables' supply, without leakage.
+
+    `cycles` include `stall_cycles`; `utilisation` is useful MACs over MAC units × cycles.
+    """
+
+    accelerator: str
+    shape: ConvShape
+    metric: MapMetric
+    energy_table: EnergyTable
+    provenance: str
+    cycles: int
+    compute_cycles: int
+    stall_cycles: int
+    energy_j: float
+    mac_energy_j: float
+    macs: int
+    useful_macs: int
+    utilisation: float
+    mapspace_size: int
+    mapspace_valid: int
+    levels: tuple[LevelResult, ...]
+    mapping: Mapping
+
+    def to_json(self) -> dict[str, Any]:
+        """Fields by name, SI units; the mapping as text, levels separated by "/" innermost first."""
+        return asdict(self) | {"mapping": self.mapping.to_text()}
+
+
+def best_mappings(
+    shape: ConvShape,
+    architecture: Architecture,
+    memo: Memo,
+    *,
+    metric: MapMetric = "edp",
+    table: EnergyTable = "default",
+    dram: str = "lpddr4",
+) -> tuple[MappedLayer, ...]:
+    """The optimum for a metric; for "pareto" every mapping that no other beats in cycles and energy, fastest first.
+
+    Ties go to the other objective. Raises IllegalDesign where no mapping fits.
+    """
+    found = map_layers([(shape, architecture)], table, memo)[shape.one_group, architecture]
+    if isinstance(found, IllegalDesign):
+        raise found
+    itemised = [_itemise(shape, architecture, found, c, metric, table, dram) for c in found.candidates]
+    if metric == "pareto":
+        front: list[MappedLayer] = []
+        for mapped in sorted(itemised, key=lambda m: (m.cycles, m.energy_j)):
+            if not front or mapped.energy_j < front[-1].energy_j:
+                front.append(mapped)
+        return tuple(front)
+    order = {
+        "edp": lambda m: (m.cycles * m.energy_j, m.cycles),
+        "delay": lambda m: (m.cycles, m.energy_j),
+        "energy": lambda m: (m.energy_j, m.cycles),
+    }
+    if metric not in order:
+        raise unknown("metric", metric, [*order, "pareto"])
+    return (min(itemised, key=order[metric]),)
+
+
+def _itemise(
+    shape: ConvShape,
+    architecture: Architecture,
+    found: LayerMappings,
+    candidate: Candidate,
+    metric: MapMetric,
+    table: EnergyTable,
+    dram: str,
+) -> MappedLayer:
+    priced = price(architecture, table)
+    counts = count(architecture, shape, candidate.mapping)
+    access_pj = dram_access_pj(architecture.levels[-1].component, dram)
+    reads, writes = [*priced.read_pj[:-1], access_pj], [*priced.write_pj[:-1], access_pj]
+    per_level_pj = energies_pj(counts, architecture, reads, writes, list(priced.clusters))
+    groups = shape.groups
+    mac_j = counts.macs * priced.mac.read_pj * groups * 1e-12
+    levels = tuple(
+        LevelResult(
+            level.name,
+            level.instances_used,
+            architecture.instances(k),
+            {t: c.reads * groups for t, c in level.tensors.items()},
+            {t: c.fills * groups for t, c in level.tensors.items()},
+            {t: c.updates * groups for t, c in level.tensors.items()},
+            {t: c.tile_words for t, c in level.tensors.items()},
+            architecture.levels[k].words,
+            per_level_pj[k] * groups * 1e-12,
+        )
+        for k, level in enumerate(counts.levels)
+    )
+    interpolated = priced.interpolated
+    return MappedLayer(
+        accelerator=architecture.name,
+        shape=shape,
+        metric=metric,
+        energy_table=table,
+        provenance=f"interpolated: {', '.join(interpolated)}" if interpolated else "table",
+        cycles=counts.cycles * groups,
+        compute_cycles=counts.compute_cycles * groups,
+        stall_cycles=(counts.cycles - counts.compute_cycles) * groups,
+        energy_j=mac_j + sum(level.energy_j for level in levels),
+        mac_energy_j=mac_j,
+        macs=counts.macs * groups,
+        useful_macs=found.useful_macs * groups,
+        utilisation=found.useful_macs / (architecture.instances(-1) * counts.cycles),
+        mapspace_size=found.mapspace_size,
+        mapspace_valid=found.mapspace_valid,
+        levels=levels,
+        mapping=candidate.mapping,
+    )
+
+
+def loop_nest(architecture: Architecture, mapping: Mapping, levels: tuple[LevelResult, ...]) -> list[str]:
+    """The mapping as a readable loop nest, outermost loop first, each level with the tiles it keeps."""
+    lines = []
+    depth = 0
+    for k in reversed(range(len(architecture.levels))):
+        level, loops = architecture.levels[k], mapping.levels[k]
+        tiles = ", ".join(f"{t} {words:,}" for t, words in levels[k].tile_words.items()) or "nothing"
+        room = f" of {level.words:,} words" if level.words is not None else " words"
+        lines.append(f"{level.name} keeps {tiles}{room if level.keeps else ''}")
+        for dim, n in reversed(loops.temporal):
+            if n > 1:
+                depth += 1
+                lines.append(f"{'  ' * depth}for {dim.lower()} in 0..{n - 1}")
+        for axis, unrolled in (("X", loops.x), ("Y", loops.y)):
+            for dim, n in unrolled:
+                if n > 1:
+                    depth += 1
+                    lines.append(f"{'  ' * depth}parallel for {dim.lower()} in 0..{n - 1} on {axis}")
+    lines.append(f"{'  ' * (depth + 1)}multiply-accumulate")
+    return lines

@@ -1,0 +1,129 @@
+"""Component figures against the recorded tables they come from, and refusals outside them."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evaluators.components import dram_access_pj, figures, mac_pj
+from evaluators.mapper.energy import price
+from search_spaces import accelerators
+from search_spaces.accelerators import DRAMS, Component
+from search_spaces.errors import IllegalDesign, UserError
+
+# width, depth, read pJ, area µm², idle pJ: rows of Accelergy 0.4's Aladdin tables at 45 nm
+REGISTER_FILES = [
+    (8, 2, 0.073813, 52.215, 0.002968),
+    (16, 16, 0.20203, 235.68, 0.006162),
+    (16, 192, 1.53672, 3455.68, 0.011733),
+    (24, 16, 0.27403, 283.52, 0.009122),
+    (64, 8192, 97.13792, 233342.72, 0.426701),
+]
+
+
+@pytest.mark.parametrize(("width", "depth", "pj", "area", "idle_pj"), REGISTER_FILES)
+def test_register_files_follow_the_table(width: int, depth: int, pj: float, area: float, idle_pj: float) -> None:
+    found = figures(Component("regfile", width_bits=width, depth=depth))
+    assert found.read_pj == pytest.approx(pj, abs=2e-6)
+    assert found.leakage_w == pytest.approx(idle_pj * 1e-12 / 5e-9, rel=2e-3)
+    assert found.area_um2 == pytest.approx(area, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("bits", "clock_hz", "pj"),
+    [(16, None, 2.20035), (16, 200e6, 2.20035), (16, 500e6, 2.4304), (16, 1e9, 3.275), (8, None, 0.5608), (32, 1e9, 12.89)],
+)
+def test_macs_follow_the_table(bits: int, clock_hz: float | None, pj: float) -> None:
+    assert mac_pj(Component("intmac", width_bits=bits), clock_hz) == pytest.approx(pj, rel=1e-9)
+
+
+def test_a_clock_between_rows_takes_the_row_that_meets_it() -> None:
+    unit = Component("intmac", width_bits=16)
+    assert mac_pj(unit, 501e6) == mac_pj(unit, 1e9)
+    with pytest.raises(IllegalDesign, match="up to 1000 MHz, not 1001 MHz"):
+        mac_pj(unit, 1001e6)
+
+
+def test_sram_rows_are_the_tables_and_marked_so() -> None:
+    found = figures(Component("sram", width_bits=64, depth=16384, banks=32, smart=True))
+    assert (found.read_pj, found.write_pj) == (pytest.approx(74.1442), pytest.approx(75.2148))
+    assert found.provenance == "table"
+
+
+@given(st.integers(8 * 128, 2048 * 128), st.sampled_from([1, 4, 32]))
+def test_interpolated_sram_lies_between_its_neighbours(depth: int, banks: int) -> None:
+    from evaluators.components import _sram_table
+
+    component = Component("sram", width_bits=64, depth=depth, banks=banks)
+    rows = _sram_table()[64, banks]
+    found = figures(component)
+    below = max((r for r in rows if r.kib <= component.kib), key=lambda r: r.kib)
+    above = min((r for r in rows if r.kib >= component.kib), key=lambda r: r.kib)
+    for figure in ("read_pj", "write_pj", "area_um2"):
+        low, high = sorted((getattr(below, figure), getattr(above, figure)))
+        assert low * (1 - 1e-12) <= getattr(found, figure) <= high * (1 + 1e-12)
+    assert (found.provenance == "table") == (below is above)
+
+
+@pytest.mark.parametrize(
+    ("component", "says"),
+    [
+        (Component("sram", width_bits=64, depth=64), "outside the 45 nm table"),
+        (Component("sram", width_bits=48, depth=4096), "no SRAM of 48 bits"),
+        (Component("sram", width_bits=64, depth=1 << 20), "outside the 45 nm table"),
+    ],
+)
+def test_sram_outside_the_table_is_refused(component: Component, says: str) -> None:
+    with pytest.raises(IllegalDesign, match=says):
+        figures(component)
+
+
+def test_other_technologies_are_refused_not_guessed() -> None:
+    with pytest.raises(IllegalDesign, match="technology_nm=45, not 32"):
+        figures(Component("regfile", width_bits=8, depth=4), 32)
+
+
+def test_every_dram_charges_its_bits() -> None:
+    assert [dram_access_pj(Component("dram", width_bits=64), d) for d in DRAMS] == pytest.approx(
+        [512.0, 2560.0, 4480.0, 896.0, 249.6]
+    )
+    with pytest.raises(UserError, match="did you mean 'lpddr4'"):
+        dram_access_pj(Component("dram", width_bits=64), "lpdr4")
+
+
+@pytest.mark.parametrize("name", accelerators.names())
+def test_every_template_is_priced_and_has_area(name: str) -> None:
+    priced = price(accelerators.build(name))
+    assert priced.area_mm2 > 0 and priced.leakage_w > 0
+    assert all(f.read_pj > 0 for f, lv in zip(priced.levels[:-1], priced.architecture.levels, strict=False) if lv.keeps)
+
+
+@pytest.mark.parametrize("name", accelerators.names())
+def test_every_template_refuses_what_it_does_not_know(name: str) -> None:
+    with pytest.raises(UserError, match="did you mean 'pe_cols'"):
+        accelerators.build(name, {"pe_col": 4})
+    with pytest.raises(UserError, match="must be greater than 0"):
+        accelerators.build(name, {"glb_kib": 0})
+    with pytest.raises(UserError, match="whole number"):
+        accelerators.build(name, {"pe_rows": 2.5})
+
+
+def test_tool_energies_are_those_behind_the_recorded_runs() -> None:
+    from tests.reference import SHARED
+
+    path = SHARED / "timeloop" / "ert_max_art.csv"
+    known = {"psum_spad": 0.25083, "weights_spad": 1.58552, "ifmap_spad": 0.236322, "PEAccuBuffer": 1.00522,
+             "PEWeightBuffer": 44.75984, "PEInputBuffer": 97.18672, "shared_glb": 74.1442, "GlobalBuffer": 167.0908}  # fmt: skip
+    if path.is_file():
+        with path.open(newline="") as file:
+            rows = [r for r in csv.DictReader(file) if r["kind"].startswith("ERT") and r["action"] == "read"]
+        known |= {n: float(r["value"]) for r in rows for n in known if r["component"].split(".")[-1].startswith(n)
+                  and r["arch"] in ("eyeriss_like", "simba_like")}  # fmt: skip
+    for name in ("eyeriss_like", "simba_like"):
+        priced = price(accelerators.build(name), "timeloop-be27768")
+        for level, found in zip(priced.architecture.levels, priced.levels, strict=True):
+            if level.name in known:
+                assert found.read_pj == known[level.name], level.name
