@@ -1,0 +1,113 @@
+"""`paretocut cuts`: where a network can be cut, and what crosses there."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from search_spaces.errors import UserError
+from search_spaces.types import Cut, CutMode, Network
+
+__all__ = ["parse_shape", "register"]
+
+_TABLE_COLUMNS_WITHOUT_TERMINAL = 120
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("cuts")(cuts)
+
+
+def parse_shape(text: str) -> tuple[int, ...]:
+    """1x3x224x224 as a tuple; raises UserError for anything else.
+
+    >>> parse_shape("1x3x227x227")
+    (1, 3, 227, 227)
+    """
+    if not re.fullmatch(r"[1-9][0-9]*(x[1-9][0-9]*)+", text):
+        raise UserError(f"an input is sizes joined by x, batch first, not {text!r}; try 1x3x224x224")
+    return tuple(int(size) for size in text.split("x"))
+
+
+def cuts(
+    network: Annotated[str, typer.Argument(help="A network's name; `paretocut list networks` knows them all.")],
+    input_: Annotated[
+        str | None, typer.Option("--input", metavar="NxCxHxW", help="Input shape, e.g. 1x3x227x227.")
+    ] = None,
+    mode: Annotated[
+        str, typer.Option(help="block: the paper's partitioning points; tensor: wherever a single tensor is alive.")
+    ] = "block",
+    bits: Annotated[int, typer.Option(help="Width of an element on the link, in bits.")] = 16,
+    merge: Annotated[
+        bool, typer.Option(help="In mode tensor, join points with the same bytes and nothing costed in between.")
+    ] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="A list of objects instead of a table.")] = False,
+) -> None:
+    """Show a network's partitioning points: what crosses the link there, and what is computed before.
+
+    Example: paretocut cuts squeezenet1_1 --input 1x3x227x227 --mode tensor
+    """
+    from search_spaces.networks import load
+
+    if bits < 1:
+        raise UserError(f"an element has at least 1 bit on the link, not {bits}; the default is 16")
+    cut_mode: Any = mode  # load refuses what is no mode
+    traced = load(network, None if input_ is None else parse_shape(input_), cut_mode, merge)
+    if as_json:
+        typer.echo(json.dumps([_row(traced, cut, bits) for cut in traced.cuts], indent=2))
+        for note in traced.notes:
+            typer.echo(f"note: {note}", err=True)
+        return
+    _show(traced, cut_mode, bits)
+
+
+def _row(network: Network, cut: Cut, bits: int) -> dict[str, Any]:
+    return {
+        "name": cut.name,
+        "shape": list(cut.shape),
+        "elements": cut.elements,
+        "macs_before": network.macs_before(cut),
+        "parameters_before": network.parameters_before(cut),
+        "bytes": -(-cut.elements * bits // 8),
+        "aliases": list(cut.aliases),
+    }
+
+
+def _show(network: Network, mode: CutMode, bits: int) -> None:
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_TABLE_COLUMNS_WITHOUT_TERMINAL)
+    shape = "x".join(map(str, network.input.shape))
+    merged = f", {network.merged} merged into others" if network.merged else ""
+    console.print(
+        f"{network.name}, input {shape}, mode {mode}: {len(network.cuts)} partitioning points{merged}; "
+        f"{sum(layer.macs for layer in network.layers) / 1e6:,.2f} million MACs and "
+        f"{sum(layer.parameters for layer in network.layers):,} parameters in all",
+        highlight=False,
+    )
+    table = Table()
+    table.add_column("No.", justify="right")
+    table.add_column("partitioning point", no_wrap=True)
+    for header in ("shape", f"bytes ({bits} bit)", "MACs before", "parameters before"):
+        table.add_column(header, justify="right", no_wrap=True)
+    for number, cut in enumerate(network.cuts, 1):
+        row = _row(network, cut, bits)
+        also = f" (+{len(cut.aliases)})" if cut.aliases else ""
+        table.add_row(
+            str(number),
+            cut.name + also,
+            "x".join(map(str, row["shape"])),
+            f"{row['bytes']:,}",
+            f"{row['macs_before']:,}",
+            f"{row['parameters_before']:,}",
+        )
+    console.print(table)
+    if network.merged:
+        console.print("(+n): n later points that carry the same bytes are part of this one", highlight=False)
+    for note in network.notes:
+        console.print(f"note: {note}", highlight=False)

@@ -1,0 +1,176 @@
+"""What a study has found: its front, what was counted on the way, and the baselines beside it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dse.front import Front
+from dse.report.files import read_json
+from dse.store import Store, TableStore, read_store
+from dse.study import Constraint, Trial, parse_constraint
+from search_spaces.types import KnobValue
+
+__all__ = ["Baseline", "Counts", "Session", "StudyResult", "front_of", "read_result"]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Designs visited: `illegal` by reason, `infeasible` by constraint (a design may break several)."""
+
+    designs: int = 0
+    feasible: int = 0
+    illegal: Mapping[str, int] = field(default_factory=dict)
+    infeasible: Mapping[str, int] = field(default_factory=dict)
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.designs + other.designs,
+            self.feasible + other.feasible,
+            dict(Counter(self.illegal) + Counter(other.illegal)),
+            dict(Counter(self.infeasible) + Counter(other.infeasible)),
+        )
+
+    @classmethod
+    def of(cls, trials: Sequence[Trial], constraints: Sequence[Constraint]) -> Counts:
+        illegal = Counter(trial.reason for trial in trials if trial.reason is not None)
+        infeasible: Counter[str] = Counter()
+        feasible = 0
+        for trial in trials:
+            if trial.metrics is not None:
+                broken = [c for c in constraints if c.violation(trial.metrics) > 0]
+                infeasible.update(str(c) for c in broken)
+                feasible += not broken
+        return cls(len(trials), feasible, dict(illegal), dict(infeasible))
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "designs": self.designs,
+            "feasible": self.feasible,
+            "illegal": dict(sorted(self.illegal.items())),
+            "infeasible": dict(sorted(self.infeasible.items())),
+        }
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A design that needs no search: everything on one node, the best one for one objective.
+
+    `broken` names the constraints it breaks; a design that breaks none is preferred where there is one.
+    """
+
+    label: str
+    indices: tuple[int, ...]
+    metrics: Mapping[str, float]
+    broken: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "label": self.label,
+            "indices": list(self.indices),
+            "metrics": dict(self.metrics),
+            "broken": list(self.broken),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Baseline:
+        return cls(value["label"], tuple(value["indices"]), dict(value["metrics"]), tuple(value["broken"]))
+
+
+@dataclass(frozen=True)
+class Session:
+    """What one run of a study did; `stopped_by` is "budget", "space", "time limit" or "interrupt"."""
+
+    stopped_by: str
+    budget: int | None
+    resumed_trials: int
+    new_trials: int
+    evaluator_calls: int
+    memo_hits: int
+    memo_misses: int
+    workers: int
+    seconds: float
+    reclaimed_trials: int = 0
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """A study's answer so far. `exact` says that the front is proven for the whole space."""
+
+    folder: Path
+    question: Mapping[str, Any]
+    front: Front
+    counts: Counts
+    baselines: tuple[Baseline, ...] = ()
+    exact: bool = False
+    session: Session | None = None
+
+    @property
+    def name(self) -> str:
+        return self.folder.resolve().name
+
+    @property
+    def knobs(self) -> dict[str, list[KnobValue]]:
+        return {name: self.question[f"knob {name}"] for name in self.question["order"]}
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        return tuple(self.question["objectives"])
+
+    @property
+    def space_size(self) -> int:
+        return int(np.prod([len(values) for values in self.knobs.values()], dtype=object))
+
+    def design(self, indices: Sequence[int]) -> dict[str, KnobValue]:
+        """Knob names and values."""
+        return {name: values[int(i)] for (name, values), i in zip(self.knobs.items(), indices, strict=True)}
+
+
+def front_of(trials: Sequence[Trial], question: Mapping[str, Any]) -> Front:
+    """The front of the feasible trials."""
+    constraints = [parse_constraint(text) for text in question["constraints"]]
+    feasible = [
+        trial
+        for trial in trials
+        if trial.metrics is not None and all(c.violation(trial.metrics) <= 0 for c in constraints)
+    ]
+    columns = tuple(feasible[0].metrics or ()) if feasible else tuple(question["objectives"])
+    return Front.of(
+        question["objectives"],
+        columns,
+        np.array([trial.indices for trial in feasible], dtype=np.int64).reshape(-1, len(question["order"])),
+        np.array([[(trial.metrics or {})[name] for name in columns] for trial in feasible]).reshape(-1, len(columns)),
+    )
+
+
+def result_of(
+    folder: Path, store: Store, baselines: Sequence[Baseline] = (), session: Session | None = None
+) -> StudyResult:
+    """The answer that the store holds."""
+    question = store.question()
+    trials = store.trials()
+    exact = False
+    if question["algorithm"] == "exact":
+        state = (store.state() if isinstance(store, TableStore) else None) or {}
+        counts = Counts(**state.get("counts", {}))
+        baselines = [Baseline.from_json(b) for b in state.get("baselines", [])]
+        exact = bool(state.get("complete", False))
+    else:
+        counts = Counts.of(trials, [parse_constraint(text) for text in question["constraints"]])
+    return StudyResult(folder, question, front_of(trials, question), counts, tuple(baselines), exact, session)
+
+
+def read_result(folder: Path) -> StudyResult:
+    """The answer in a results folder as its `study.db` has it; baselines of heuristics from the last `run.json`."""
+    store = read_store(folder)
+    try:
+        run = read_json(folder / "run.json")
+        known = run.get("baselines", []) if isinstance(run, dict) else []
+        return result_of(folder, store, [Baseline.from_json(b) for b in known])
+    finally:
+        store.close()

@@ -1,0 +1,346 @@
+"""Running a study: propose, evaluate, commit, and go on where a killed run stopped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from dse import algorithms
+from dse.algorithms.exact import Baselines, design_of, table
+from dse.front import FrontStream
+from dse.interrupt import Interrupts
+from dse.result import Baseline, Counts, Session, StudyResult, result_of
+from dse.store import Store, TableStore, locked, open_store
+from dse.study import Evaluator, StudySpec, Trial
+from search_spaces.errors import IllegalDesign, UserError
+from search_spaces.space import ARCHITECTURE_KNOBS
+
+if TYPE_CHECKING:
+    from evaluators.memo import Memo
+    from search_spaces.space import DesignPoint
+
+__all__ = ["Progress", "run_study"]
+
+COMMIT_SECONDS = 1.0
+"""A batch that takes longer than this is committed in parts."""
+BASELINE_ARCHITECTURES = 200
+"""Of how many architectures on a heuristic's front the baselines are taken."""
+
+
+class Progress(Protocol):
+    """What a run tells whoever watches it; `done` and `total` count designs."""
+
+    def start(self, what: str, total: int, done: int) -> None: ...
+
+    def update(self, done: int, front: int, memo_hits: int) -> None: ...
+
+    def preparing(self, done: int, total: int) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+class Silent:
+    """No progress."""
+
+    def start(self, what: str, total: int, done: int) -> None: ...
+
+    def update(self, done: int, front: int, memo_hits: int) -> None: ...
+
+    def preparing(self, done: int, total: int) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+@dataclass
+class _Run:
+    """One run of a study: what it works with, and what it has done so far."""
+
+    spec: StudySpec
+    evaluator: Evaluator
+    memo: Memo | None
+    budget: int | None
+    workers: int
+    deadline: float | None
+    progress: Progress
+    interrupts: Interrupts
+    new: int = 0
+    calls: int = 0
+    resumed: int = 0
+
+    @property
+    def out_of_time(self) -> bool:
+        return self.deadline is not None and time.monotonic() >= self.deadline
+
+    @property
+    def memo_hits(self) -> int:
+        return self.memo.hits if self.memo is not None else 0
+
+    @property
+    def memo_misses(self) -> int:
+        return self.memo.misses if self.memo is not None else 0
+
+
+def run_study(
+    spec: StudySpec,
+    out: Path,
+    *,
+    budget: int | None = None,
+    workers: int = 1,
+    time_limit: float | None = None,
+    memo: Memo | None = None,
+    evaluator: Evaluator | None = None,
+    progress: Progress | None = None,
+    interrupts: Interrupts | None = None,
+) -> StudyResult:
+    """Run the study in folder `out` up to `budget` trials in all (none: the whole space), or go on with it.
+
+    `time_limit` is in seconds. Raises UserError where the folder holds another question, is in use, damaged or not
+    writable. An interrupt ends the run with what was found; the result's session says so.
+    """
+    _check(budget, workers, time_limit)
+    started = time.monotonic()
+    progress = progress or Silent()
+    interrupts = interrupts or Interrupts()
+    if evaluator is None:
+        evaluator, memo = _system(spec, memo)
+    algorithm = algorithms.load(spec.algorithm)
+    deadline = None if time_limit is None else started + time_limit
+    run = _Run(spec, evaluator, memo, budget, workers, deadline, progress, interrupts)
+    question = spec.question(evaluator.fingerprint())
+
+    def wait(holder: str) -> None:
+        progress.note(f"process {holder} is working on this study; going on with it when that ends")
+
+    with locked(out, wait=wait if algorithm.storage == "optuna" else None):
+        store = open_store(out, question, algorithm.storage)
+        try:
+            reclaimed = _reclaim(store)
+            try:
+                stopped_by = _exact(run, store) if algorithm.proposer is None else _heuristic(run, store)
+            except KeyboardInterrupt:
+                stopped_by = "interrupt"
+            progress.stop()
+            session = Session(
+                stopped_by, budget, run.resumed, run.new, run.calls, run.memo_hits, run.memo_misses, workers,
+                round(time.monotonic() - started, 3), reclaimed,
+            )  # fmt: skip
+            result = result_of(out, store, session=session)
+            return result if algorithm.proposer is None else _with_baselines(result, run)
+        finally:
+            progress.stop()
+            store.close()
+
+
+def _check(budget: int | None, workers: int, time_limit: float | None) -> None:
+    if budget is not None and budget < 1:
+        raise UserError(f"a budget is a number of designs of at least 1, not {budget}")
+    if workers < 1:
+        raise UserError(f"workers are processes, at least 1, not {workers}")
+    if time_limit is not None and not time_limit > 0:
+        raise UserError(f"a time limit is a number of seconds above 0, not {time_limit:g}")
+
+
+def _system(spec: StudySpec, memo: Memo | None) -> tuple[Any, Memo]:
+    from evaluators.memo import Memo as Table
+    from evaluators.memo import default_cache_path
+    from evaluators.system import System
+
+    memo = memo if memo is not None else Table(default_cache_path())
+    return System(spec.network, spec.settings, memo), memo
+
+
+def _reclaim(store: Store) -> int:
+    from dse.store_optuna import OptunaStore
+
+    return store.reclaim() if isinstance(store, OptunaStore) else 0
+
+
+def _heuristic(run: _Run, store: Store) -> str:
+    """Batches until the budget, the time or the space is used up; says which."""
+    spec = run.spec
+    size = spec.proposals
+    trials = store.trials()
+    run.resumed = len(trials)
+    budget = run.budget if run.budget is not None else spec.space.size
+    front = FrontStream(spec.objectives, spec.objectives)
+    _watch(front, trials, spec)
+    run.progress.start(spec.algorithm, min(budget, spec.space.size), len(trials))
+    run.progress.update(len(trials), front.size, run.memo_hits)
+    if len(trials) >= min(budget, spec.space.size):
+        return "budget" if len(trials) < spec.space.size else "space"
+
+    make = algorithms.load(spec.algorithm).proposer
+    assert make is not None
+    proposer = make(spec)
+    whole = len(trials) // size * size
+    proposer.recall([trials[i : i + size] for i in range(0, whole, size)])
+    batch = trials[whole:]
+    while True:
+        start = whole
+        proposals = proposer.ask(start)
+        # Proposals that were evaluated before a kill are the same again; the stored trials stand for them.
+        remaining = proposals[len(batch) : budget - start]
+        for trial in _evaluated(run, store, remaining, start + len(batch), front):
+            batch.append(trial)
+        if run.out_of_time and len(batch) < min(len(proposals), budget - start):
+            return "time limit"
+        if start + len(batch) >= budget:
+            return "budget"
+        if len(batch) < size:
+            return "space"
+        proposer.tell(batch)
+        whole, batch = start + size, []
+        if run.out_of_time:
+            return "time limit"
+
+
+def _evaluated(
+    run: _Run, store: Store, proposals: Sequence[tuple[int, ...]], position: int, front: FrontStream
+) -> list[Trial]:
+    """The trials of these proposals in order, committed; fewer when the time is up."""
+    done: list[Trial] = []
+    uncommitted: list[Trial] = []
+    last_commit = time.monotonic()
+
+    def commit() -> None:
+        nonlocal last_commit
+        if uncommitted:
+            with run.interrupts.shielded():
+                store.append(uncommitted)
+                run.new += len(uncommitted)
+                uncommitted.clear()
+            last_commit = time.monotonic()
+
+    chunk = 8 * run.workers
+    try:
+        for i in range(0, len(proposals), chunk):
+            if run.out_of_time:
+                break
+            part = proposals[i : i + chunk]
+            points = [run.spec.space.decode(indices) for indices in part]
+            run.evaluator.prepare(points, workers=run.workers, progress=run.progress.preparing)
+            for point in points:
+                trial = _evaluate(run, position + len(done), point)
+                done.append(trial)
+                uncommitted.append(trial)
+            if time.monotonic() - last_commit > COMMIT_SECONDS:
+                commit()
+            _watch(front, done[i:], run.spec)
+            run.progress.update(position + len(done), front.size, run.memo_hits)
+    finally:
+        commit()
+    return done
+
+
+def _evaluate(run: _Run, position: int, point: DesignPoint) -> Trial:
+    run.calls += 1
+    try:
+        metrics = run.evaluator.metrics(point)
+    except IllegalDesign as illegal:
+        return Trial(position, point.indices, reason=illegal.reason)
+    return Trial(position, point.indices, metrics)
+
+
+def _watch(front: FrontStream, trials: Sequence[Trial], spec: StudySpec) -> None:
+    feasible = [trial for trial in trials if trial.feasible(spec)]
+    if feasible:
+        front.add(
+            np.array([trial.indices for trial in feasible]),
+            np.array([trial.values(spec.objectives) for trial in feasible]),
+        )
+
+
+def _with_baselines(result: StudyResult, run: _Run) -> StudyResult:
+    """A heuristic's baselines: the best over the architectures on its front."""
+    from dataclasses import replace
+
+    space = run.spec.space
+    own = [k for k, knob in enumerate(space.knobs) if knob.name in ARCHITECTURE_KNOBS]
+    architectures = list(dict.fromkeys(tuple(int(row[k]) for k in own) for row in result.front.indices))
+    baselines = Baselines(space, run.spec.objectives, run.spec.constraints)
+    for architecture in architectures[:BASELINE_ARCHITECTURES]:
+        baselines.add(table(run.evaluator, space, architecture, run.spec.constraints))
+    return replace(result, baselines=baselines.all())
+
+
+def _exact(run: _Run, store: Store) -> str:
+    """All architectures in order, committed in batches; says whether it got through."""
+    assert isinstance(store, TableStore)
+    spec, space = run.spec, run.spec.space
+    own = [space.knob(name) for name in ARCHITECTURE_KNOBS]
+    architectures = int(np.prod([len(knob.values) for knob in own]))
+    per_architecture = space.size // architectures
+    state = store.state() or {"next": 0, "counts": {}, "baselines": [], "complete": False}
+    stored = store.trials()
+    counts = Counts(**state["counts"])
+    run.resumed = counts.designs
+    run.progress.start("exact", space.size, counts.designs)
+    if state["complete"]:
+        return "space"
+
+    baselines = Baselines(
+        space, spec.objectives, spec.constraints, [Baseline.from_json(b) for b in state["best"]] if "best" in state else ()
+    )
+    stream: FrontStream | None = None
+    kept = {trial.position for trial in stored}
+    following = state["next"]
+    size = algorithms.load("exact").batch_size
+    while following < architectures:
+        if run.out_of_time:
+            return "time limit"
+        batch = [
+            tuple(int(i) for i in np.unravel_index(k, [len(knob.values) for knob in own]))
+            for k in range(following, min(following + size, architectures))
+        ]
+        points = [space.decode(design_of(space, architecture)) for architecture in batch]
+        run.evaluator.prepare(points, workers=run.workers, progress=run.progress.preparing)
+        for architecture in batch:
+            designs = table(run.evaluator, space, architecture, spec.constraints)
+            if stream is None:
+                stream = _stream(spec, designs.columns, stored)
+            run.calls += 1
+            counts += designs.counts
+            baselines.add(designs)
+            stream.add(designs.indices[designs.feasible], designs.metrics[designs.feasible])
+            run.progress.update(counts.designs, stream.size, run.memo_hits)
+        following += len(batch)
+        assert stream is not None
+        front = stream.front()
+        positions = np.ravel_multi_index(tuple(front.indices.T), space.shape) if len(front) else np.empty(0, int)
+        added = [
+            Trial(int(position), tuple(map(int, front.indices[i])), front.row(i))
+            for i, position in enumerate(positions)
+            if int(position) not in kept
+        ]
+        alive = {int(position) for position in positions}
+        state = {
+            "next": following,
+            "counts": counts.as_json(),
+            "best": [baseline.as_json() for baseline in baselines.best()],
+            "baselines": [baseline.as_json() for baseline in baselines.all()],
+            "complete": following >= architectures,
+        }
+        with run.interrupts.shielded():
+            store.replace(added, sorted(kept - alive), state)
+            kept = alive
+            run.new += per_architecture * len(batch)
+    return "space"
+
+
+def _stream(spec: StudySpec, columns: tuple[str, ...], stored: Sequence[Trial]) -> FrontStream:
+    stream = FrontStream(spec.objectives, columns)
+    if stored:
+        stream.add(
+            np.array([trial.indices for trial in stored]),
+            np.array([[(trial.metrics or {})[name] for name in columns] for trial in stored]),
+        )
+    return stream

@@ -1,0 +1,253 @@
+"""One folder, one question: `study.db` is an SQLite file that holds the question and every finished trial.
+
+`nsga2`, `random` and `exact` keep their trials in one plain table (this module), `optuna-*` in Optuna's own schema
+(`store_optuna`). The file is created under another name and linked into place, so it is whole or absent; a batch is
+one transaction (WAL, synchronous=NORMAL: a killed process loses nothing that was committed).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from dse.report.files import make_folder, sync_folder, unusable
+from dse.study import Trial, differences, fingerprint
+from search_spaces.errors import UserError
+
+__all__ = ["Store", "TableStore", "connect", "is_locked", "locked", "open_store", "stored_kind"]
+
+DATABASE = "study.db"
+FORMAT = 1
+SCHEMA = """
+CREATE TABLE question (id INTEGER PRIMARY KEY CHECK (id = 1), format INTEGER NOT NULL,
+                       fingerprint TEXT NOT NULL, fields TEXT NOT NULL);
+CREATE TABLE trial (position INTEGER PRIMARY KEY, indices TEXT NOT NULL, metrics TEXT, state TEXT NOT NULL, reason TEXT);
+CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 1), content TEXT NOT NULL);
+"""
+
+
+class Store(Protocol):
+    """Where the trials of one study are kept."""
+
+    def question(self) -> dict[str, Any]: ...
+
+    def trials(self) -> list[Trial]: ...
+
+    def append(self, trials: Sequence[Trial]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection that waits for other writers and commits durably without an fsync per page."""
+    connection = sqlite3.connect(path, timeout=60.0, check_same_thread=False)
+    connection.execute("PRAGMA synchronous=NORMAL")
+    return connection
+
+
+def create_database(path: Path, fill: Callable[[Path], None]) -> None:
+    """Let `fill` make a database under a temporary name, then link it into place: whole, or not there at all."""
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    try:
+        connection = sqlite3.connect(temporary)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.close()
+        fill(temporary)
+        # The last connection to close checkpoints the log into the file; what is left is one whole file.
+        connection = sqlite3.connect(temporary)
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.close()
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        os.link(temporary, path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise unusable(path, error) from None
+    finally:
+        for leftover in path.parent.glob(f"{temporary.name}*"):
+            leftover.unlink(missing_ok=True)
+
+
+def stored_kind(folder: Path) -> str | None:
+    """The kind "table" or "optuna", or None where there is no study; a damaged or foreign file is an error of one line."""
+    path = folder / DATABASE
+    if not path.exists():
+        return None
+    with _explained(path):
+        connection = sqlite3.connect(f"file:{path.resolve()}?mode=rw", uri=True, timeout=60.0)
+        try:
+            check = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if check != "ok":
+                raise sqlite3.DatabaseError(check)
+            tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        finally:
+            connection.close()
+    if {"question", "trial", "state"} <= tables:
+        return "table"
+    if {"studies", "trials", "version_info"} <= tables:
+        return "optuna"
+    raise UserError(f"{path} is not a study of paretocut (a foreign or empty file); choose another --out")
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise UserError(f"cannot use {path}: {error}; choose another --out") from None
+    except sqlite3.DatabaseError as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} is damaged ({reason}); move it away or choose another --out") from None
+
+
+class TableStore:
+    """Trials in one plain table: position, knob indices, metrics as JSON, state, reason."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with _explained(path):
+            self._connection = connect(path)
+            row = self._connection.execute("SELECT format, fields FROM question").fetchone()
+        if row is None or row[0] != FORMAT:
+            raise UserError(f"{path} was made by another version of paretocut; choose another --out")
+        self._question = json.loads(row[1])
+
+    @classmethod
+    def create(cls, path: Path, question: Mapping[str, Any]) -> TableStore:
+        def fill(temporary: Path) -> None:
+            connection = sqlite3.connect(temporary)
+            with connection:
+                connection.executescript(SCHEMA)
+                connection.execute(
+                    "INSERT INTO question VALUES (1, ?, ?, ?)",
+                    (FORMAT, fingerprint(question), json.dumps(question)),
+                )
+            connection.close()
+
+        create_database(path, fill)
+        return cls(path)
+
+    def question(self) -> dict[str, Any]:
+        return dict(self._question)
+
+    def trials(self) -> list[Trial]:
+        """All finished trials in the order of their positions."""
+        with _explained(self.path):
+            rows = self._connection.execute(
+                "SELECT position, indices, metrics, reason FROM trial ORDER BY position"
+            ).fetchall()
+        return [
+            Trial(position, tuple(json.loads(indices)), json.loads(metrics) if metrics else None, reason)
+            for position, indices, metrics, reason in rows
+        ]
+
+    def append(self, trials: Sequence[Trial]) -> None:
+        """Add finished trials in one durable commit."""
+        self.replace(trials, (), None)
+
+    def state(self) -> dict[str, Any] | None:
+        """Whatever else the algorithm has to remember between runs (`exact`: how far it is)."""
+        with _explained(self.path):
+            row = self._connection.execute("SELECT content FROM state").fetchone()
+        return json.loads(row[0]) if row else None
+
+    def replace(self, added: Sequence[Trial], dropped: Sequence[int], state: Mapping[str, Any] | None) -> None:
+        """Add trials, drop others by position and set the state, in one durable commit."""
+        with _explained(self.path), self._connection:
+            self._connection.executemany("DELETE FROM trial WHERE position = ?", [(p,) for p in dropped])
+            self._connection.executemany("INSERT INTO trial VALUES (?, ?, ?, ?, ?)", [_row(t) for t in added])
+            if state is not None:
+                self._connection.execute("INSERT OR REPLACE INTO state VALUES (1, ?)", (json.dumps(state),))
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def _row(trial: Trial) -> tuple[int, str, str | None, str, str | None]:
+    metrics = None if trial.metrics is None else json.dumps(dict(trial.metrics))
+    return trial.position, json.dumps(list(trial.indices)), metrics, trial.state, trial.reason
+
+
+def open_store(folder: Path, question: Mapping[str, Any], kind: str) -> Store:
+    """The store of this folder for this question: made if there is none, refused if it holds another question."""
+    from dse.store_optuna import OptunaStore
+
+    path = folder / DATABASE
+    stored = stored_kind(folder)
+    if stored is None:
+        _sweep(folder)
+        maker: Callable[[Path, Mapping[str, Any]], Store]
+        maker = OptunaStore.create if kind == "optuna" else TableStore.create
+        return maker(path, question)
+    store: Store = OptunaStore(path) if stored == "optuna" else TableStore(path)
+    changed = differences(store.question(), question)
+    if changed:
+        store.close()
+        shown = "; ".join(changed[:6]) + (f"; and {len(changed) - 6} more" if len(changed) > 6 else "")
+        raise UserError(f"{folder} holds another question ({shown}); choose another --out")
+    _sweep(folder)
+    return store
+
+
+def read_store(folder: Path) -> Store:
+    """The study in this folder, whatever its question."""
+    from dse.store_optuna import OptunaStore
+
+    stored = stored_kind(folder)
+    if stored is None:
+        raise UserError(f"no study in {folder}: it has no {DATABASE}; start one with paretocut run … --out {folder}")
+    return OptunaStore(folder / DATABASE) if stored == "optuna" else TableStore(folder / DATABASE)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove temporary files that a killed process left behind; the caller holds the folder's lock."""
+    for leftover in folder.glob(".*.tmp*"):
+        leftover.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(folder: Path, *, wait: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Hold the folder for this process. If another has it: call `wait` and wait, or refuse where there is none."""
+    make_folder(folder)
+    path = folder / ".lock"
+    try:
+        file = path.open("a+")
+    except OSError as error:
+        raise unusable(path, error) from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "?"
+            if wait is None:
+                raise UserError(
+                    f"process {holder} is working in {folder}; wait for it to end or choose another --out"
+                ) from None
+            wait(holder)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        file.truncate()
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+def is_locked(folder: Path) -> int | None:
+    """The process that is working in this folder, if any (0 where it did not say)."""
+    try:
+        with (folder / ".lock").open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                text = file.read().strip()
+                return int(text) if text.isdigit() else 0
+    except OSError:
+        pass
+    return None

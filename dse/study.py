@@ -1,0 +1,220 @@
+"""What a study asks: a frozen spec with a fingerprint, and the trials that answer it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, is_dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Protocol
+
+from search_spaces.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from evaluators.system import SystemSettings
+    from search_spaces.space import DesignPoint, SearchSpace
+    from search_spaces.types import Network
+
+__all__ = [
+    "DEFAULT_CONSTRAINTS",
+    "Constraint",
+    "Evaluator",
+    "StudySpec",
+    "Trial",
+    "differences",
+    "fingerprint",
+    "parse_constraint",
+]
+
+
+class Evaluator(Protocol):
+    """What a study needs of `evaluators.system.System`; the tests' fake has the same methods."""
+
+    def metrics(self, point: DesignPoint) -> dict[str, float]: ...
+
+    def prepare(
+        self,
+        points: Sequence[DesignPoint],
+        *,
+        workers: int = 1,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None: ...
+
+    def architecture_block(self, space: SearchSpace, arch_indices: Sequence[int]) -> Any: ...
+
+    def fingerprint(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """A metric that must not exceed a bound, in the metric's SI unit.
+
+    >>> Constraint("area_mm2", 3.0).violation({"area_mm2": 4.5})
+    0.5
+    """
+
+    metric: str
+    maximum: float
+
+    def __post_init__(self) -> None:
+        if not self.maximum > 0:
+            raise UserError(f"a constraint's bound must be positive, not {self.metric} <= {self.maximum}")
+
+    def __str__(self) -> str:
+        return f"{self.metric} <= {self.maximum:g}"
+
+    def violation(self, metrics: Mapping[str, float]) -> float:
+        """By which share of the bound the metric exceeds it; zero or less is feasible."""
+        return metrics[self.metric] / self.maximum - 1.0
+
+
+DEFAULT_CONSTRAINTS = (Constraint("link_utilisation", 1.0),)
+"""A link that is busy for more than the frame period cannot carry the frame rate: always on."""
+
+
+def parse_constraint(text: str) -> Constraint:
+    """The constraint that a user wrote.
+
+    >>> parse_constraint("area_mm2 <= 3")
+    Constraint(metric='area_mm2', maximum=3.0)
+    """
+    match = re.fullmatch(r"\s*([a-z0-9_]+)\s*<=?\s*([-+0-9.eE]+)\s*", text)
+    try:
+        if match:
+            return Constraint(match[1], float(match[2]))
+    except UserError:
+        raise
+    except ValueError:
+        pass
+    raise UserError(f"a constraint reads METRIC<=NUMBER, as in area_mm2<=3, not {text!r}")
+
+
+@dataclass(frozen=True)
+class StudySpec:
+    """One question: which designs of this space are on the front, found by which algorithm from which seed.
+
+    Budget, workers, time limit and storage are no part of it. `batch_size` is how many designs are proposed before
+    any of their results is used (none: the algorithm's own): part of the question, because it changes what is
+    proposed; results are taken in the order of the proposals, whatever the number of workers.
+    """
+
+    network: Network
+    space: SearchSpace
+    settings: SystemSettings
+    objectives: tuple[str, ...] = ("sensor_energy_j", "latency_s")
+    constraints: tuple[Constraint, ...] = field(default=DEFAULT_CONSTRAINTS)
+    algorithm: str = "exact"
+    seed: int = 1
+    batch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        from dse import algorithms
+        from evaluators.costs import METRICS
+
+        algorithms.load(self.algorithm)
+        for name in self.objectives:
+            if name not in METRICS:
+                raise unknown("objective", name, METRICS)
+        for constraint in self.constraints:
+            if constraint.metric not in METRICS:
+                raise unknown("metric to constrain", constraint.metric, METRICS)
+        if len(self.objectives) < 2 or len(set(self.objectives)) < len(self.objectives):
+            raise UserError(f"a front needs two or more different objectives, not {self.objectives}")
+        metrics = [constraint.metric for constraint in self.constraints]
+        if len(set(metrics)) < len(metrics):
+            raise UserError(f"one bound per metric; the constraints name one twice: {', '.join(metrics)}")
+        if self.proposals < 2:
+            raise UserError(f"batch_size must be at least 2, not {self.batch_size}")
+        if not 0 <= self.seed < 2**31:
+            raise UserError(f"a seed is a whole number from 0 to {2**31 - 1}, not {self.seed}")
+
+    @property
+    def proposals(self) -> int:
+        """Designs per batch: `batch_size`, or the algorithm's own."""
+        from dse import algorithms
+
+        return self.batch_size if self.batch_size is not None else algorithms.load(self.algorithm).batch_size
+
+    def question(self, versions: Mapping[str, Any]) -> dict[str, Any]:
+        """All that the trials depend on, as flat JSON-able fields; `versions` is the evaluator's fingerprint."""
+        fields: dict[str, Any] = {
+            "algorithm": self.algorithm,
+            "order": [knob.name for knob in self.space.knobs],
+            "objectives": list(self.objectives),
+            "constraints": [str(constraint) for constraint in self.constraints],
+        }
+        if self.algorithm != "exact":
+            fields |= {"seed": self.seed, "batch_size": self.proposals}
+        fields |= {f"knob {knob.name}": list(knob.values) for knob in self.space.knobs}
+        fields |= dict(_flat("", versions))
+        return json.loads(json.dumps(fields, sort_keys=True, default=_plain))
+
+    def violations(self, metrics: Mapping[str, float]) -> tuple[float, ...]:
+        return tuple(constraint.violation(metrics) for constraint in self.constraints)
+
+
+def _flat(prefix: str, value: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    rows: list[tuple[str, Any]] = []
+    for key, item in value.items():
+        name = f"{prefix}{key}"
+        rows += _flat(f"{name}.", item) if isinstance(item, Mapping) else [(name, item)]
+    return rows
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    return str(value)
+
+
+def fingerprint(question: Mapping[str, Any]) -> str:
+    """A hash of the question; two studies with equal fingerprints have equal trials."""
+    return sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()
+
+
+def differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
+    """Field by field, what another question changes: `seed: 1, now 2`."""
+    rows = []
+    for name in sorted(stored.keys() | asked.keys()):
+        if stored.get(name) != asked.get(name):
+            rows.append(f"{name}: {_short(stored.get(name))}, now {_short(asked.get(name))}")
+    return rows
+
+
+def _short(value: Any, limit: int = 60) -> str:
+    text = "nothing" if value is None else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One evaluated position of a study: its design, and either its metrics or why it cannot exist."""
+
+    position: int
+    indices: tuple[int, ...]
+    metrics: Mapping[str, float] | None = None
+    reason: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.metrics is None) == (self.reason is None):
+            raise ValueError(f"trial {self.position} has either metrics or a reason why it is illegal")
+
+    @property
+    def state(self) -> str:
+        return "complete" if self.metrics is not None else "illegal"
+
+    def values(self, objectives: Sequence[str]) -> np.ndarray:
+        """Objective values; infinite for an illegal design."""
+        import numpy as np
+
+        if self.metrics is None:
+            return np.full(len(objectives), np.inf)
+        return np.array([self.metrics[name] for name in objectives])
+
+    def feasible(self, spec: StudySpec) -> bool:
+        return self.metrics is not None and all(v <= 0 for v in spec.violations(self.metrics))
