@@ -162,9 +162,7 @@ class SearchSpace:
 
     def architecture_values(self, arch_indices: Sequence[int]) -> dict[str, KnobValue]:
         """Names and values of one choice of the `ARCHITECTURE_KNOBS`."""
-        return {
-            name: self.knob(name).values[i] for name, i in zip(ARCHITECTURE_KNOBS, arch_indices, strict=True)
-        }
+        return {name: self.knob(name).values[i] for name, i in zip(ARCHITECTURE_KNOBS, arch_indices, strict=True)}
 
     def _checked(self, indices: Sequence[int]) -> tuple[int, ...]:
         if len(indices) != len(self.knobs):
@@ -205,13 +203,13 @@ def sensor_edge_space(
     *,
     cuts: Sequence[str] | None = None,
     accelerators: Sequence[str] = ("eyeriss_like", "simba_like"),
-    pe_cols: Sequence[int] = (4, 8, 14),
-    pe_rows: Sequence[int] = (4, 8, 12),
-    glb_kib: Sequence[int] = (64, 128, 256),
-    input_buffer_scale: Sequence[float] = (1.0,),
-    weight_buffer_scale: Sequence[float] = (0.25, 0.5, 1.0),
+    pe_cols: Sequence[int] = (2, 4, 8, 14),
+    pe_rows: Sequence[int] = (4, 12),
+    glb_kib: Sequence[int] = (64, 128),
+    input_buffer_scale: Sequence[float] = (0.25, 1.0),
+    weight_buffer_scale: Sequence[float] = (0.25, 1.0),
     accum_buffer_scale: Sequence[float] = (1.0,),
-    clock_mhz: Sequence[float] = (50, 75, 100, 125, 150, 175, 200, 225, 250, 300, 350, 400, 450, 500, 600),
+    clock_mhz: Sequence[float] = (25, 50, 75, 100, 125, 150, 175, 200, 225, 250, 300, 350, 400, 450, 500, 600),
     drams: Sequence[str] = ("lpddr4",),
     links: Sequence[str] = ("100base-t", "1000base-t", "10gbase-t"),
 ) -> SearchSpace:

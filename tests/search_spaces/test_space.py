@@ -10,9 +10,7 @@ from search_spaces.types import Knob
 from tests.fakes import toy_network
 
 quick = settings(max_examples=60, deadline=None)
-values = st.lists(
-    st.one_of(st.integers(-5, 600), st.floats(0.125, 9), st.text("abc", min_size=1)), unique=True
-)
+values = st.lists(st.one_of(st.integers(-5, 600), st.floats(0.125, 9), st.text("abc", min_size=1)), unique=True)
 spaces = st.lists(values.filter(bool), min_size=1, max_size=6).map(
     lambda lists: SearchSpace(tuple(Knob(f"k{i}", tuple(v)) for i, v in enumerate(lists)))
 )
