@@ -31,9 +31,7 @@ def check_name(edge: str) -> None:
     kind, _, device = edge.rpartition(":")
     if kind in ("", "roofline"):
         if device not in devices.names():
-            raise unknown(
-                "edge node", edge, (*devices.names(), *MEASURED), add="search_spaces/devices/<name>.py"
-            )
+            raise unknown("edge node", edge, (*devices.names(), *MEASURED), add="search_spaces/devices/<name>.py")
     elif edge not in MEASURED:
         raise unknown("edge node", edge, names())
 

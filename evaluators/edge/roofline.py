@@ -32,11 +32,7 @@ def layer_latency_s(layer: Layer, device: EdgeDevice) -> float:
         return 0.0
     elements = layer.input_elements + layer.output_elements + layer.parameters
     computing_s = 2 * layer.macs / (device.peak_flops * device.compute_efficiency)
-    moving_s = (
-        elements
-        * device.bytes_per_element
-        / (device.memory_bandwidth_bytes_per_s * device.bandwidth_efficiency)
-    )
+    moving_s = elements * device.bytes_per_element / (device.memory_bandwidth_bytes_per_s * device.bandwidth_efficiency)
     return max(computing_s, moving_s) + device.launch_overhead_s
 
 

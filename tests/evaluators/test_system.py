@@ -25,6 +25,7 @@ SMALL = {
     "pe_cols": (4, 14),
     "pe_rows": (4,),
     "glb_kib": (64,),
+    "input_buffer_scale": (1.0,),
     "weight_buffer_scale": (1.0,),
     "clock_mhz": (100, 200, 400),
     "drams": ("lpddr4", "hbm2"),

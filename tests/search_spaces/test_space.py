@@ -69,7 +69,9 @@ def test_a_design_point_is_a_chain_with_a_cut_on_every_link():
 
 
 def test_single_valued_knobs_may_be_left_out_of_a_choice_and_others_not():
-    space = sensor_edge_space(toy_network(), accelerators=("simba_like",), pe_cols=(4,), pe_rows=(4,))
+    space = sensor_edge_space(
+        toy_network(), accelerators=("simba_like",), pe_cols=(4,), pe_rows=(4,), input_buffer_scale=(1,)
+    )
     chosen = {
         "cut": "pool",
         "glb_kib": 64,
@@ -114,7 +116,7 @@ def test_a_knob_value_that_cannot_be_is_one_line(knobs, message):
 def test_values_and_indices_out_of_range_name_the_way_out():
     space = sensor_edge_space(toy_network())
     point = dict(space.decode((0,) * len(KNOBS)).knobs)
-    with pytest.raises(UserError, match=r"knob 'pe_cols' takes 4, 8, 14, not 13; the closest is 14"):
+    with pytest.raises(UserError, match=r"knob 'pe_cols' takes 2, 4, 8, 14, not 13; the closest is 14"):
         space.encode({**point, "pe_cols": 13})
     with pytest.raises(UserError, match="no value of knob 'link' '10gbase'; did you mean '10gbase-t'"):
         space.encode({**point, "link": "10gbase"})

@@ -7,9 +7,7 @@ from search_spaces.errors import UserError
 
 
 def test_the_named_devices_are_there():
-    assert {"jetson-tx2", "jetson-orin-nano", "raspberry-pi-4", "generic-cpu", "generic-gpu"} <= set(
-        devices.names()
-    )
+    assert {"jetson-tx2", "jetson-orin-nano", "raspberry-pi-4", "generic-cpu", "generic-gpu"} <= set(devices.names())
 
 
 @pytest.mark.parametrize("name", devices.names())
@@ -33,7 +31,5 @@ def test_the_tx2_is_the_papers():
 
 
 def test_an_unknown_device_lists_the_known_ones_and_the_closest():
-    with pytest.raises(
-        UserError, match=r"no device 'jetson-tx1'; did you mean 'jetson-tx2'\? known: .*generic-cpu"
-    ):
+    with pytest.raises(UserError, match=r"no device 'jetson-tx1'; did you mean 'jetson-tx2'\? known: .*generic-cpu"):
         devices.get("jetson-tx1")

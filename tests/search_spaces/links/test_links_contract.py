@@ -35,7 +35,5 @@ def test_every_link_says_where_its_figures_come_from(name):
 
 
 def test_an_unknown_link_lists_the_known_ones_and_the_closest():
-    with pytest.raises(
-        UserError, match=r"no link '1000base'; did you mean '1000base-t'\? known: .*100base-t"
-    ):
+    with pytest.raises(UserError, match=r"no link '1000base'; did you mean '1000base-t'\? known: .*100base-t"):
         links.get("1000base")
