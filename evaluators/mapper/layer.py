@@ -210,15 +210,16 @@ def _in_batches(
     """Search the missing pairs, yielding each batch as it is done."""
     size = 16
     batches = [missing[start : start + size] for start in range(0, len(missing), size)]
-    if workers <= 1 or len(batches) < 2 * workers:
-        for batch in batches:
-            yield batch, _map_batch([pairs[i] for i in batch], table)
+    here = 1 if workers > 1 and len(batches) > 2 * workers else len(batches)
+    for batch in batches[:here]:  # the first also compiles the kernel, once for all workers
+        yield batch, _map_batch([pairs[i] for i in batch], table)
+    if here == len(batches):
         return
     from joblib import Parallel, delayed
 
     results = Parallel(n_jobs=workers, return_as="generator")(
-        delayed(_map_batch)([pairs[i] for i in batch], table) for batch in batches
+        delayed(_map_batch)([pairs[i] for i in batch], table) for batch in batches[here:]
     )
-    yield from zip(batches, results, strict=True)
+    yield from zip(batches[here:], results, strict=True)
 
 

@@ -1,0 +1,144 @@
+"""Layer costs from the mapper's candidates: the metric chooses after clock, supply, leakage and DRAM are known."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evaluators.components import dram_access_pj, mac_pj
+from evaluators.dvfs import NODES, supply_v
+from evaluators.mapper.energy import price
+from evaluators.mapper.layer import map_layer
+from evaluators.memo import Memo
+from evaluators.sensor import SensorModel, SensorSettings
+from search_spaces import accelerators
+from search_spaces.errors import IllegalDesign, UserError
+from search_spaces.types import INPUT, ConvShape, Cut, Layer, Network, Tensor
+
+CONV = ConvShape(N=1, C=3, M=16, P=16, Q=16, R=3, S=3)
+DEPTHWISE = ConvShape(N=1, C=16, M=16, P=16, Q=16, R=3, S=3, groups=16)
+
+
+def _network(*shapes: ConvShape) -> Network:
+    layers = []
+    for i, shape in enumerate(shapes):
+        words_in, words_out = shape.C * shape.P * shape.Q, shape.M * shape.P * shape.Q
+        layers.append(Layer(f"conv{i}", "conv2d", "mac", (len(layers) - 1,), words_in, words_out, 1, shape))
+        layers.append(Layer(f"relu{i}", "relu", "free", (len(layers) - 1,), words_out, words_out))
+        layers.append(Layer(f"pool{i}", "max_pool2d", "move", (len(layers) - 1,), words_out, words_out // 4))
+    everything = frozenset(range(len(layers)))
+    image = Tensor("x", (1, 3, 16, 16))
+    assert layers[0].inputs == (INPUT,)
+    return Network("tiny", image, tuple(layers), (Cut("x", frozenset(), (image,)), Cut("y", everything, (image,))), "block")
+
+
+@pytest.mark.parametrize("name", accelerators.names())
+@pytest.mark.parametrize("metric", ["edp", "delay", "energy"])
+@pytest.mark.parametrize("dvfs", ["on", "off", "sized"])
+def test_costs_equal_the_formula_over_all_candidates(name: str, metric: str, dvfs: str) -> None:
+    """COST_MODEL section 7, written out for one layer: the best over candidates of (V/Vn)² · on-chip + DRAM + leakage."""
+    chip = accelerators.build(name)
+    model = SensorModel(SensorSettings(metric=metric, dvfs=dvfs), Memo())
+    clock_hz, dram = 250e6, "ddr3"
+    costs = model.layer_costs(_network(CONV), chip, clock_hz, dram)
+    priced, found = price(chip), map_layer(CONV, chip)
+    limit_hz = None if priced.cycle_s is None else 1 / priced.cycle_s
+    volts = supply_v(clock_hz, limit_hz, 45) if dvfs == "on" else NODES[45].nominal_v
+    options = []
+    for c in found.candidates:
+        per_mac = mac_pj(chip.mac, clock_hz if dvfs == "sized" else None)
+        on_chip = (c.on_chip_pj + found.macs * per_mac) * (volts / NODES[45].nominal_v) ** 2
+        off_chip = c.dram_accesses * dram_access_pj(chip.levels[-1].component, dram)
+        leaks = 0.0 if dvfs == "off" else priced.leakage_w * c.cycles / clock_hz
+        options.append(((on_chip + off_chip) * 1e-12 + leaks, c.cycles / clock_hz))
+    key = {"edp": lambda o: o[0] * o[1], "delay": lambda o: (o[1], o[0]), "energy": lambda o: o}[metric]
+    energy_j, latency_s = min(options, key=key)
+    assert costs.energy_j[0] == pytest.approx(energy_j, rel=1e-12)
+    assert costs.latency_s[0] == pytest.approx(latency_s, rel=1e-12)
+    assert costs.energy_j[1] == costs.latency_s[1] == 0.0
+
+
+def test_pooling_by_hand() -> None:
+    # eyeriss_like: 16·16·16 = 4096 words in, 1024 out; GLB block 4 words, 16 words per cycle and port, 74.1442 pJ a
+    # read and 75.2148 pJ a write; DRAM block 4 words at 512 pJ
+    chip = accelerators.build("eyeriss_like")
+    costs = SensorModel(SensorSettings(dvfs="off"), Memo()).layer_costs(_network(CONV), chip, 200e6, "lpddr4")
+    assert costs.cycles[2] == 4096 / 16
+    assert costs.dynamic_j[2] == pytest.approx((1024 * 74.1442 + 256 * 75.2148) * 1e-12, rel=1e-9)
+    assert costs.dram_j[2] == pytest.approx((1024 + 256) * 512e-12, rel=1e-12)
+
+
+def test_conv_convention_costs_convolutions_only() -> None:
+    costs = SensorModel(SensorSettings(operators="conv"), Memo()).layer_costs(
+        _network(CONV), accelerators.build("simba_like"), 200e6, "lpddr4"
+    )
+    assert costs.energy_j[0] > 0
+    assert costs.energy_j[2] == costs.latency_s[2] == 0.0
+
+
+@pytest.mark.parametrize("name", accelerators.names())
+def test_a_grouped_layer_is_its_group_times_the_groups(name: str) -> None:
+    chip = accelerators.build(name)
+    model = SensorModel(SensorSettings(), Memo())
+    grouped = model.layer_costs(_network(DEPTHWISE), chip, 200e6, "lpddr4")
+    single = model.layer_costs(_network(DEPTHWISE.one_group), chip, 200e6, "lpddr4")
+    for figure in ("energy_j", "latency_s", "cycles"):
+        assert getattr(grouped, figure)[0] == pytest.approx(16 * getattr(single, figure)[0], rel=1e-12)
+
+
+def test_a_layer_that_does_not_map_is_named_not_hidden() -> None:
+    tall = ConvShape(N=1, C=3, M=16, P=16, Q=16, R=1, S=13)
+    costs = SensorModel(SensorSettings(), Memo()).layer_costs(
+        _network(CONV, tall), accelerators.build("eyeriss_like"), 200e6, "lpddr4"
+    )
+    assert list(costs.unmapped) == [3] and "column" in costs.unmapped[3]
+    assert np.isnan(costs.energy_j[3]) and not np.isnan(costs.energy_j[[0, 1, 2, 4, 5]]).any()
+
+
+def test_the_clock_is_a_real_decision_under_dvfs_and_none_without() -> None:
+    """With DVFS a faster clock costs energy above the floor voltage; without, it is free."""
+    chip, network = accelerators.build("eyeriss_like"), _network(CONV)
+    clocks = [5e8, 7e8, 9e8, 11e8]
+    on = [SensorModel(SensorSettings(dvfs="on"), Memo()).layer_costs(network, chip, f, "lpddr4") for f in clocks]
+    off = [SensorModel(SensorSettings(dvfs="off"), Memo()).layer_costs(network, chip, f, "lpddr4") for f in clocks]
+    assert all(a.energy_j.sum() < b.energy_j.sum() for a, b in pairwise(on))
+    assert len({c.energy_j.sum() for c in off}) == 1
+    with pytest.raises(IllegalDesign, match="2000 MHz is above"):
+        SensorModel(SensorSettings(), Memo()).layer_costs(network, chip, 2e9, "lpddr4")
+
+
+def test_a_layer_is_searched_once_for_all_clocks_and_processes(tmp_path: Path) -> None:
+    network, chips = _network(CONV, CONV, DEPTHWISE), [accelerators.build(n) for n in ("eyeriss_like", "simba_like")]
+    with Memo(tmp_path / "memo.db") as memo:
+        told: list[tuple[int, int]] = []
+        SensorModel(SensorSettings(), memo).prepare(network, chips, progress=lambda *at: told.append(at))
+        assert memo.info().entries == {"mapping": 4}
+        assert told[-1] == (4, 4)
+    with Memo(tmp_path / "memo.db") as memo:
+        model = SensorModel(SensorSettings(metric="delay"), memo)
+        for clock_hz in (1e8, 2e8):
+            model.layer_costs(network, chips[0], clock_hz, "hbm2")
+        assert (memo.hits, memo.misses) == (2, 0)
+
+
+def test_two_workers_find_what_one_finds(tmp_path: Path) -> None:
+    shapes = [ConvShape(N=1, C=c, M=8, P=8, Q=8, R=1, S=1) for c in range(1, 81)]
+    chip = accelerators.build("eyeriss_like")
+    results = []
+    for workers in (1, 2):
+        with Memo(tmp_path / f"{workers}.db") as memo:
+            model = SensorModel(SensorSettings(), memo)
+            model.prepare(_network(*shapes), [chip], workers=workers)
+            results.append(model.layer_costs(_network(*shapes), chip, 1e8, "lpddr4").energy_j)
+            assert memo.misses == 80
+    assert (results[0] == results[1]).all()
+
+
+def test_settings_refuse_what_they_do_not_know() -> None:
+    with pytest.raises(UserError, match="did you mean 'delay'"):
+        SensorSettings(metric="dela")  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="no dvfs 'maybe'; known: off, on, sized"):
+        SensorSettings(dvfs="maybe")  # type: ignore[arg-type]
