@@ -89,6 +89,7 @@ def _show(network: Network, mode: CutMode, bits: int) -> None:
         f"{sum(layer.macs for layer in network.layers) / 1e6:,.2f} million MACs and "
         f"{sum(layer.parameters for layer in network.layers):,} parameters in all",
         highlight=False,
+        soft_wrap=True,
     )
     table = Table()
     table.add_column("No.", justify="right")
@@ -110,4 +111,4 @@ def _show(network: Network, mode: CutMode, bits: int) -> None:
     if network.merged:
         console.print("(+n): n later points that carry the same bytes are part of this one", highlight=False)
     for note in network.notes:
-        console.print(f"note: {note}", highlight=False)
+        console.print(f"note: {note}", highlight=False, soft_wrap=True)

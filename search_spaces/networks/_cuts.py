@@ -17,6 +17,7 @@ IDENTITY = "Identity"
 """The name of the first cut, the network's input."""
 
 _TAIL_KINDS = ("pool", "view", "interpolate", "identity")
+_BETWEEN_KINDS = (*_TAIL_KINDS, "activation", "batch_norm", "norm", "add", "elementwise", "cat", "copy")
 _DROPOUTS = ("Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout")
 
 
@@ -77,10 +78,11 @@ class _Step:
 def block_cuts(trace: Trace, lowered: Lowered, input_tensor: Tensor) -> tuple[tuple[Cut, ...], tuple[str, ...]]:
     """One cut after each module of the paper's rule, and notes about what is left or missing.
 
-    A module is expanded if its forward is a chain of its children, each called once; Dropout is no point. An operator
-    with one activation as input that is called between children belongs to the module before it; at a chain's
-    end only pooling, mean, reshaping and interpolation do, anything else there keeps the module whole. What costs
-    nothing (flatten) moves no point, and interpolation after the last module stays on the edge node.
+    A module is expanded if its forward is a chain of its children, each called once; Dropout is no point. A function
+    of one activation that is called between children belongs to the module before it (pooling, mean, reshaping and
+    interpolation as in the rule; also DenseNet's ReLU and what ViT does with its class token and positions, which
+    would otherwise have 2 points). At a chain's end only the former do; anything else there keeps the module whole.
+    What costs nothing (flatten) moves no point, and interpolation after the last module stays on the edge node.
     """
     points = _single_tensor_points(trace, lowered, input_tensor)
     steps = _expand(trace.root, trace)
@@ -140,7 +142,7 @@ def _expand(call: Call, trace: Trace) -> list[_Step]:
             seen.add(event.path)
             trailing = []
         elif event in active:
-            if set(trace.inputs(event)) != {current}:
+            if set(trace.inputs(event)) != {current} or kind(event, trace.module)[1] not in _BETWEEN_KINDS:
                 return whole
             current = event
             steps.append(_Step(None, event))

@@ -127,7 +127,7 @@ def trace(module: nn.Module, input_shape: tuple[int, ...], name: str) -> Trace:
             run.run(torch.empty(input_shape, device="meta"))
     except Exception as error:  # any operator may refuse the shape, each with its own type
         raise UserError(
-            f"{name} does not take an input of {text}: {_first_line(error)} (try another --input)"
+            f"{name} does not take an input of {text}: {_first_line(error)} (leave the input out for its default)"
         ) from error
     _fold_shapes(graph)
     placeholder = next(n for n in graph.nodes if n.op == "placeholder")
