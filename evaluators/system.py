@@ -41,7 +41,7 @@ from search_spaces import accelerators, devices, links
 from search_spaces.accelerators import Architecture
 from search_spaces.errors import IllegalDesign, UserError, unknown
 from search_spaces.networks.liveness import peak_activation_elements
-from search_spaces.space import ARCHITECTURE_KNOBS, DesignPoint, SearchSpace
+from search_spaces.space import DesignPoint, SearchSpace
 from search_spaces.types import KnobValue, Network
 
 if TYPE_CHECKING:
@@ -531,7 +531,8 @@ class System:
 
 
 def _architecture_items(point: DesignPoint) -> tuple[tuple[str, KnobValue], ...]:
-    return tuple((name, value) for name, value in point.nodes[0].knobs if name in ARCHITECTURE_KNOBS)
+    """The accelerator's name and parameters; a point may carry any parameter of the template as a knob of its own."""
+    return tuple((name, value) for name, value in point.nodes[0].knobs if name not in ("clock_mhz", "dram"))
 
 
 def _build(values: dict[str, KnobValue]) -> Architecture:

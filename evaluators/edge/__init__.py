@@ -14,7 +14,7 @@ from search_spaces.types import Network
 if TYPE_CHECKING:
     from evaluators.memo import Memo
 
-__all__ = ["EdgeProfile", "EdgeProvenance", "check_name", "names", "profile"]
+__all__ = ["MEASURED", "EdgeProfile", "EdgeProvenance", "check_name", "names", "profile"]
 
 MEASURED = ("measured:cpu", "measured:cuda")
 MEASUREMENT_VERSION = "1"
@@ -56,16 +56,16 @@ def profile(
         return profile_roofline(network, devices.get(device))
     if runs < 1:
         raise UserError(f"measuring an edge node needs at least 1 run, not {runs}")
-    key = _measurement_key(network, device, runs, threads)
+    from evaluators.edge import measured
+
+    key = _measurement_key(network, device, measured.device_name(device), runs, threads)
     found = memo.get("edge-profile", key) if memo is not None else None
     if found is not None:
         return _from_json(found)
-    from evaluators.edge.measured import measure
-
-    measured = measure(network, device=device, runs=runs, threads=threads, progress=progress)
+    timed = measured.measure(network, device=device, runs=runs, threads=threads, progress=progress)
     if memo is not None:
-        memo.put("edge-profile", key, asdict(measured))
-    return measured
+        memo.put("edge-profile", key, asdict(timed))
+    return timed
 
 
 def _from_json(stored: Any) -> EdgeProfile:
@@ -73,16 +73,10 @@ def _from_json(stored: Any) -> EdgeProfile:
     return EdgeProfile(**{**fields, "latency_s": tuple(fields["latency_s"]), "notes": tuple(fields["notes"])})
 
 
-def _measurement_key(network: Network, device: str, runs: int, threads: int | None) -> dict[str, Any]:
-    """What a measurement depends on; torch is imported here because its version is part of it."""
-    import platform
-
+def _measurement_key(network: Network, device: str, hardware: str, runs: int, threads: int | None) -> dict[str, Any]:
+    """What a measurement depends on; torch is imported here, because its version is part of it."""
     import torch
 
-    if device == "cuda":
-        hardware = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
-    else:
-        hardware = f"{platform.node()} {_processor()}"
     return {
         "version": MEASUREMENT_VERSION,
         "network": network.name,
@@ -95,16 +89,3 @@ def _measurement_key(network: Network, device: str, runs: int, threads: int | No
         "threads": threads if threads is not None else torch.get_num_threads(),
         "runs": runs,
     }
-
-
-def _processor() -> str:
-    """The processor's own name where the system tells it."""
-    import platform
-    from pathlib import Path
-
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

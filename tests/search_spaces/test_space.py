@@ -75,7 +75,7 @@ def test_single_valued_knobs_may_be_left_out_of_a_choice_and_others_not():
     chosen = {
         "cut": "pool",
         "glb_kib": 64,
-        "weight_buffer_scale": 0.5,
+        "weight_buffer_scale": 0.25,
         "clock_mhz": 200,
         "link": "1000base-t",
     }

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from evaluators import edge
 from evaluators.edge.roofline import layer_latency_s, profile_roofline
-from search_spaces import devices
+from evaluators.memo import Memo
+from search_spaces import devices, networks
 from search_spaces.devices import EdgeDevice
 from search_spaces.errors import UserError
 from search_spaces.types import INPUT, ConvShape, Layer
@@ -58,9 +59,31 @@ def test_an_edge_node_goes_by_its_long_and_its_short_name():
     assert edge.profile(network, "jetson-tx2") == edge.profile(network, "roofline:jetson-tx2")
 
 
-@pytest.mark.parametrize(
-    "name", ["jetson-tx1", "roofline:jetson-tx1", "measured:tpu", "simulated:jetson-tx2", ""]
-)
+@pytest.mark.parametrize("name", ["jetson-tx1", "roofline:jetson-tx1", "measured:tpu", "simulated:jetson-tx2", ""])
 def test_an_unknown_edge_node_lists_the_known_ones(name):
     with pytest.raises(UserError, match=r"no edge node .*known: .*jetson-tx2"):
         edge.profile(toy_network(), name)
+
+
+def test_a_measurement_is_made_once_and_then_remembered(tmp_path):
+    network, seen = networks.load("lenet5"), []
+    with Memo(tmp_path / "memo.db") as memo:
+        first = edge.profile(
+            network, "measured:cpu", runs=2, threads=1, memo=memo, progress=lambda *at: seen.append(at)
+        )
+        steps = len(seen)
+        again = edge.profile(
+            network, "measured:cpu", runs=2, threads=1, memo=memo, progress=lambda *at: seen.append(at)
+        )
+        assert again == first
+        assert len(seen) == steps > 0
+        other = edge.profile(network, "measured:cpu", runs=3, threads=1, memo=memo)
+    assert first.provenance == other.provenance == "measured"
+    assert len(first.latency_s) == len(network.cuts)
+    assert first.latency_s[0] > 0
+    assert first.latency_s != other.latency_s
+
+
+def test_a_measurement_needs_a_run():
+    with pytest.raises(UserError, match="at least 1 run, not 0"):
+        edge.profile(toy_network(), "measured:cpu", runs=0)

@@ -1,0 +1,304 @@
+"""`paretocut evaluate`: one design point, itemised; `paretocut list`: what a design can be made of."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from dse.cli.mapper import parse_settings
+from dse.cli.networks import parse_shape
+from search_spaces.errors import UserError
+from search_spaces.space import ARCHITECTURE_KNOBS, KNOBS, DesignPoint, cut_named, sensor_edge_space
+from search_spaces.types import KnobValue, Network
+
+if TYPE_CHECKING:
+    from evaluators.costs import Evaluation
+    from evaluators.system import SystemSettings
+
+__all__ = ["design_point", "register"]
+
+_COLUMNS_WITHOUT_TERMINAL = 160
+
+_AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: SI units, the unit in the name.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.command("evaluate")(evaluate)
+    listing = typer.Typer(help="What there is to choose from.", no_args_is_help=True)
+    listing.command("networks")(list_networks)
+    listing.command("accelerators")(list_accelerators)
+    listing.command("links")(list_links)
+    listing.command("devices")(list_devices)
+    app.add_typer(listing, name="list")
+
+
+def design_point(
+    network: Network,
+    cut: str,
+    accelerator: str,
+    parameters: dict[str, KnobValue],
+    *,
+    clock_mhz: float,
+    dram: str,
+    link: str,
+) -> DesignPoint:
+    """One design point outside any study; parameters left out are the template's own.
+
+    `cut` is a name, an alias or a number as in `paretocut cuts`. A parameter may be any of the template's, also one
+    that is no knob of the search space. Raises UserError.
+    """
+    from search_spaces import accelerators
+
+    for name in parameters:
+        if name in KNOBS and name not in ARCHITECTURE_KNOBS[1:]:
+            raise UserError(f"{name} is no parameter of an accelerator; give it as --{name.replace('_', '-')}")
+    given = accelerators.defaults(accelerator) | parameters
+    knobs: dict[str, Any] = {name: (given[name],) for name in ARCHITECTURE_KNOBS[1:] if name in given}
+    space = sensor_edge_space(
+        network,
+        cuts=(_cut(network, cut),),
+        accelerators=(accelerator,),
+        clock_mhz=(clock_mhz,),
+        drams=(dram,),
+        links=(link,),
+        **knobs,
+    )
+    point = space.decode((0,) * len(space.knobs))
+    extra = tuple((name, value) for name, value in parameters.items() if name not in ARCHITECTURE_KNOBS)
+    return replace(point, knobs=point.knobs + extra)
+
+
+def _cut(network: Network, text: str) -> str:
+    if not text.isdigit():
+        return cut_named(network, text)
+    if not 1 <= int(text) <= len(network.cuts):
+        raise UserError(
+            f"{network.name} has the cuts 1 to {len(network.cuts)}, not {text}; see: paretocut cuts {network.name}"
+        )
+    return network.cuts[int(text) - 1].name
+
+
+def evaluate(
+    network: Annotated[str, typer.Argument(help="A network, as `paretocut list networks` names it.")],
+    cut: Annotated[str, typer.Option(help="Name or number of a partitioning point, as `paretocut cuts` shows them.")],
+    accelerator: Annotated[str, typer.Option(help="An accelerator template.")] = "eyeriss_like",
+    parameters: Annotated[
+        list[str] | None, typer.Option("--set", help="A parameter of the accelerator: pe_cols=16 (repeat).")
+    ] = None,
+    clock_mhz: Annotated[float, typer.Option(help="The accelerator's clock in MHz.")] = 200.0,
+    dram: Annotated[str, typer.Option(help="lpddr4, lpddr, ddr3, gddr5 or hbm2.")] = "lpddr4",
+    link: Annotated[str, typer.Option(help="A link, as `paretocut list links` names it.")] = "1000base-t",
+    edge: Annotated[
+        str, typer.Option(help="The edge node: a device, measured:cpu or measured:cuda.")
+    ] = "roofline:jetson-tx2",
+    edge_runs: Annotated[int, typer.Option(help="Runs of which a measured edge node takes the median.")] = 1000,
+    edge_threads: Annotated[int | None, typer.Option(help="Threads of a measured edge node.")] = None,
+    edge_power_w: Annotated[
+        float | None, typer.Option(help="Power of the edge node in watts.", show_default="the device's own")
+    ] = None,
+    input_shape: Annotated[str | None, typer.Option("--input", help="Input shape, such as 1x3x224x224.")] = None,
+    mode: Annotated[str, typer.Option(help="Cut mode: block or tensor.")] = "block",
+    metric: Annotated[str, typer.Option(help="A layer's mapping is the best in edp, delay or energy.")] = "edp",
+    operators: Annotated[str, typer.Option(help="all, or conv: convolutions only, as the paper.")] = "all",
+    dvfs: Annotated[str, typer.Option(help="on: supply follows the clock; off; sized.")] = "on",
+    framing: Annotated[str, typer.Option(help="802.3, paper or cnnparted.")] = "802.3",
+    cable_m: Annotated[float, typer.Option(help="Length of the cable in metres.")] = 5.0,
+    phy_energy: Annotated[str, typer.Option(help="frame: Energy-Efficient Ethernet; active; always_on.")] = "frame",
+    frame_rate_fps: Annotated[float, typer.Option("--fps", help="Frames per second of the camera.")] = 25.0,
+    tensor_bits: Annotated[int, typer.Option(help="Width of an element on the link, in bits.")] = 16,
+    cache: Annotated[
+        Path | None, typer.Option("--cache", help="The memo's file.", show_default="your cache folder")
+    ] = None,
+    as_json: _AsJson = False,
+) -> None:
+    """What one design point costs, itemised per layer, link and node.
+
+    paretocut evaluate squeezenet1_1 --cut "MaxPool2d: 2-6" --accelerator simba_like --set pe_cols=8 --clock-mhz 300
+    """
+    from evaluators.memo import Memo, default_cache_path
+    from evaluators.sensor import SensorSettings
+    from evaluators.system import System, SystemSettings
+    from search_spaces.networks import load
+
+    choices: dict[str, Any] = {"metric": metric, "operators": operators, "dvfs": dvfs}
+    words: dict[str, Any] = {"framing": framing, "phy_energy": phy_energy, "cut_mode": mode}  # checked where they go
+    settings = SystemSettings(
+        sensor=SensorSettings(**choices),
+        framing=words["framing"],
+        cable_m=cable_m,
+        phy_energy=words["phy_energy"],
+        frame_rate_fps=frame_rate_fps,
+        tensor_bits=tensor_bits,
+        edge=edge,
+        edge_runs=edge_runs,
+        edge_threads=edge_threads,
+        edge_power_w=edge_power_w,
+    )
+    traced = load(network, None if input_shape is None else parse_shape(input_shape), words["cut_mode"])
+    given = parse_settings(parameters)
+    point = design_point(traced, cut, accelerator, given, clock_mhz=clock_mhz, dram=dram, link=link)
+    with Memo(cache or default_cache_path()) as memo:
+        evaluation = System(traced, settings, memo).evaluate(point)
+    if as_json:
+        head = {"network": traced.name, "input": list(traced.input.shape), "cut_mode": traced.cut_mode}
+        typer.echo(json.dumps({**head, "settings": asdict(settings), **evaluation.to_json()}, indent=2))
+        return
+    _show(traced, settings, evaluation)
+
+
+def _show(network: Network, settings: SystemSettings, evaluation: Evaluation) -> None:
+    out = _console()
+    knobs = ", ".join(f"{name}={value}" for name, value in evaluation.point.knobs if name != "cut")
+    shape = "x".join(map(str, network.input.shape))
+    out.print(f"[bold]{network.name}[/bold], input {shape}, cut after {escape(evaluation.point.cuts[0])}")
+    out.print(knobs, markup=False)
+    out.print(
+        f"{settings.frame_rate_fps:g} frames/s, {settings.tensor_bits}-bit tensors, framing {settings.framing}, "
+        f"PHY energy {settings.phy_energy}, mapping metric {settings.sensor.metric}, dvfs {settings.sensor.dvfs}",
+        markup=False,
+    )
+    out.print()
+    layers = Table("layer", "operator", *(_right("MACs", "cycles", "µs", "µJ", "on chip", "DRAM", "leakage")), box=None)
+    costed = [layer for layer in evaluation.layers if layer.cycles]
+    for layer in costed:
+        energies = (layer.energy_j, layer.dynamic_j, layer.dram_j, layer.leakage_j)
+        figures = (f"{layer.latency_s * 1e6:,.2f}", *(f"{joules * 1e6:,.3f}" for joules in energies))
+        layers.add_row(escape(layer.name), layer.operator, f"{layer.macs:,}", f"{layer.cycles:,.0f}", *figures)
+    if evaluation.layers:
+        out.print(layers)
+        fused = len(evaluation.layers) - len(costed)
+        out.print(
+            f"energies: {evaluation.layers[0].provenance}, cycles: simulated; "
+            f"{fused} more layers are fused, move nothing or are not costed",
+            style="dim",
+            markup=False,
+        )
+    else:
+        out.print("no layer runs on the sensor node: everything on the edge")
+    out.print()
+    links = Table("link", "sends", *_right("bytes", "on the wire", "ms", "mJ per frame", "utilisation"), box=None)
+    for link in evaluation.links:
+        figures = (f"{link.latency_s * 1e3:.4f}", f"{link.energy_j * 1e3:.4f}", f"{link.utilisation:.1%}")
+        links.add_row(link.name, escape(link.cut), f"{link.payload_bytes:,}", f"{link.wire_bytes:,}", *figures)
+    out.print(links)
+    out.print()
+    nodes = Table("node", "is", *_right("layers", "MACs", "ms", "mJ", "mm²", "bytes of memory"), "provenance", box=None)
+    for node in evaluation.nodes:
+        area = "" if node.area_mm2 is None else f"{node.area_mm2:.3f}"
+        memory = "" if node.memory_bytes is None else f"{node.memory_bytes:,.0f}"
+        figures = (f"{node.latency_s * 1e3:.4f}", f"{node.energy_j * 1e3:.4f}", area, memory)
+        nodes.add_row(node.role, node.name, str(node.layers), f"{node.macs:,}", *figures, escape(node.provenance))
+    out.print(nodes)
+    out.print()
+    metrics = Table("metric", *_right("value"), "unit", "provenance", box=None)
+    for figure in evaluation.figures:
+        value, unit = _readable(figure.value, figure.unit)
+        metrics.add_row(figure.name, value, unit, escape(figure.provenance))
+    out.print(metrics)
+
+
+def _readable(value: float, unit: str) -> tuple[str, str]:
+    """A figure in the unit that people read: milliseconds, millijoules, milliwatts."""
+    if unit in ("s", "J", "W"):
+        return f"{value * 1e3:,.4f}", f"m{unit}"
+    if unit == "bytes":
+        return f"{value:,.0f}", unit
+    return f"{value:,.4f}", unit
+
+
+def _right(*headers: str) -> list[Any]:
+    from rich.table import Column
+
+    return [Column(header, justify="right", no_wrap=True) for header in headers]
+
+
+def _console() -> Console:
+    console = Console(highlight=False, soft_wrap=True)
+    return console if console.is_terminal else Console(width=_COLUMNS_WITHOUT_TERMINAL, highlight=False, soft_wrap=True)
+
+
+def list_networks(as_json: _AsJson = False) -> None:
+    """Networks that can be cut: torchvision's classification and segmentation models."""
+    from search_spaces import networks
+
+    found = networks.names()
+    if as_json:
+        typer.echo(json.dumps([{"name": name} for name in found], indent=2))
+    else:
+        typer.echo("\n".join(found))
+
+
+def list_accelerators(as_json: _AsJson = False) -> None:
+    """Accelerator templates of the sensor node, with every parameter and its own value."""
+    from search_spaces import accelerators
+
+    if as_json:
+        found = [
+            {"name": name, "description": accelerators.describe(name), "parameters": accelerators.defaults(name)}
+            for name in accelerators.names()
+        ]
+        typer.echo(json.dumps(found, indent=2))
+        return
+    for name in accelerators.names():
+        typer.echo(f"{name}: {accelerators.describe(name)}")
+        for parameter, value in accelerators.defaults(name).items():
+            typer.echo(f"  {parameter} = {value}")
+
+
+def list_links(as_json: _AsJson = False) -> None:
+    """Links between sensor and edge node, with the figures of one PHY."""
+    from search_spaces import links
+
+    found = [links.get(name) for name in links.names()]
+    if as_json:
+        typer.echo(json.dumps([asdict(phy) for phy in found], indent=2))
+        return
+    table = Table("link", *_right("Mb/s", "active W", "low-power idle W", "wake µs", "sleep µs", "ns/m"), box=None)
+    for phy in found:
+        table.add_row(
+            phy.name,
+            f"{phy.rate_bps / 1e6:,.0f}",
+            f"{phy.active_power_w:g}",
+            f"{phy.lpi_power_w:g}",
+            f"{phy.wake_s * 1e6:g}",
+            f"{phy.sleep_s * 1e6:g}",
+            f"{phy.propagation_s_per_m * 1e9:g}",
+        )
+    _console().print(table)
+
+
+def list_devices(as_json: _AsJson = False) -> None:
+    """Edge nodes: devices by their roofline, and the computer at hand by measurement."""
+    from evaluators import edge
+    from search_spaces import devices
+
+    found = [devices.get(name) for name in devices.names()]
+    if as_json:
+        rooflines = [{**asdict(device), "edge": f"roofline:{device.name}"} for device in found]
+        measured = [{"name": name.partition(":")[2], "edge": name} for name in edge.MEASURED]
+        typer.echo(json.dumps([*rooflines, *measured], indent=2))
+        return
+    headers = ("GFLOP/s", "reached", "GB/s", "reached", "W", "µs per layer")
+    table = Table("device", "precision", *_right(*headers), box=None)
+    for device in found:
+        table.add_row(
+            device.name,
+            device.precision,
+            f"{device.peak_flops / 1e9:,.1f}",
+            f"{device.compute_efficiency:.0%}",
+            f"{device.memory_bandwidth_bytes_per_s / 1e9:g}",
+            f"{device.bandwidth_efficiency:.0%}",
+            f"{device.power_w:g}",
+            f"{device.launch_overhead_s * 1e6:g}",
+        )
+    out = _console()
+    out.print(table)
+    out.print(f"and the computer at hand: {', '.join(edge.MEASURED)}", markup=False)

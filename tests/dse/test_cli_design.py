@@ -1,0 +1,107 @@
+"""`paretocut evaluate` and `paretocut list`, as a user types them."""
+
+import json
+import os
+
+import pytest
+
+from dse.cli import main
+from search_spaces import accelerators, devices, links, networks
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("memo") / "memo.db"
+
+
+@pytest.fixture
+def run(capsys, cache, monkeypatch):
+    monkeypatch.setenv("PARETOCUT_CACHE", os.fspath(cache))
+
+    def typed(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as left:
+            main(arguments)
+        shown = capsys.readouterr()
+        return left.value.code or 0, shown.out, shown.err
+
+    return typed
+
+
+def test_one_design_point_as_json_adds_up(run):
+    status, out, _ = run(
+        "evaluate", "lenet5", "--cut", "3", "--accelerator", "simba_like", "--set", "pe_cols=2",
+        "--set", "weight_buffer_scale=0.25", "--clock-mhz", "150", "--link", "100base-t", "--json",
+    )  # fmt: skip
+    assert status == 0
+    found = json.loads(out)
+    metrics = found["metrics"]
+    assert metrics["accelerator_energy_j"] == pytest.approx(sum(layer["energy_j"] for layer in found["layers"]))
+    assert metrics["sensor_latency_s"] == pytest.approx(sum(layer["latency_s"] for layer in found["layers"]))
+    assert metrics["phy_energy_j"] == found["links"][0]["energy_j"]
+    assert metrics["edge_latency_s"] == found["nodes"][1]["latency_s"]
+    for layer in found["layers"]:
+        parts = layer["dynamic_j"] + layer["dram_j"] + layer["leakage_j"]
+        assert layer["energy_j"] == pytest.approx(parts, rel=1e-9, abs=1e-30)
+    assert found["knobs"]["pe_cols"] == 2 and found["knobs"]["clock_mhz"] == 150
+    assert found["links"][0]["cut"] == networks.load("lenet5").cuts[2].name
+    assert found["provenance"]["edge_latency_s"] == "simulated"
+    assert set(metrics) == set(found["units"]) == set(found["provenance"])
+
+
+def test_the_screen_shows_every_part_with_units(run):
+    status, out, _ = run("evaluate", "lenet5", "--cut", networks.load("lenet5").cuts[2].name)
+    assert status == 0
+    for word in ("eyeriss_like", "1000base-t", "jetson-tx2", "mJ", "mm²", "provenance", "sensor_energy_j", "µJ"):
+        assert word in out, word
+
+
+def test_any_parameter_of_the_template_can_be_set(run):
+    few, many = (
+        json.loads(run("evaluate", "lenet5", "--cut", "3", "--set", f"glb_banks={banks}", "--json")[1])
+        for banks in (8, 32)
+    )
+    assert few["knobs"]["glb_banks"] == 8
+    assert few["metrics"]["area_mm2"] != many["metrics"]["area_mm2"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("lenet6", "--cut", "1"), "no network 'lenet6'; did you mean 'lenet5'?"),
+        (("lenet5", "--cut", "Conv"), "no cut of lenet5"),
+        (("lenet5", "--cut", "99"), "has the cuts 1 to"),
+        (("lenet5", "--cut", "2", "--accelerator", "simba"), "no accelerator 'simba'; did you mean 'simba_like'?"),
+        (("lenet5", "--cut", "2", "--link", "100baset"), "no link '100baset'; did you mean '100base-t'?"),
+        (("lenet5", "--cut", "2", "--edge", "jetson-tx1"), "no edge node 'jetson-tx1'; did you mean 'jetson-tx2'?"),
+        (("lenet5", "--cut", "2", "--set", "pe_cols=0"), "knob 'pe_cols' takes whole numbers of at least 1, not 0"),
+        (("lenet5", "--cut", "2", "--set", "pe_colls=4"), "did you mean 'pe_cols'?"),
+        (("lenet5", "--cut", "2", "--set", "clock_mhz=4"), "give it as --clock-mhz"),
+        (("lenet5", "--cut", "2", "--clock-mhz", "1e6"), "slowest memory allows"),
+        (("lenet5", "--cut", "2", "--set", "pe_rows=4"), "column has a mesh of 4 on Y, the layer needs 5"),
+        (("lenet5", "--cut", "2", "--fps", "0"), "frame rate must be above 0"),
+    ],
+)
+def test_what_a_user_does_wrong_is_one_line_and_exit_status_2(run, arguments, message):
+    status, out, err = run("evaluate", *arguments)
+    assert status == 2
+    assert out == ""
+    assert message in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("networks", networks.names),
+        ("accelerators", accelerators.names),
+        ("links", links.names),
+        ("devices", devices.names),
+    ],
+)
+def test_lists_name_everything(run, kind, names):
+    status, out, _ = run("list", kind)
+    assert status == 0
+    assert all(name in out for name in names())
+    status, out, _ = run("list", kind, "--json")
+    assert status == 0
+    assert {entry["name"] for entry in json.loads(out)} >= set(names())
