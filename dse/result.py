@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from dse.front import Front
-from dse.report.files import read_json
+from dse.files import read_json
 from dse.store import Store, TableStore, read_store
 from dse.study import Constraint, Trial, parse_constraint
 from search_spaces.types import KnobValue
@@ -68,6 +68,11 @@ class Baseline:
     indices: tuple[int, ...]
     metrics: Mapping[str, float]
     broken: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The label for people: `all on the edge, least latency`."""
+        return self.label.replace("_mm2", "").replace("_j", "").replace("_s", "").replace("_", " ")
 
     def as_json(self) -> dict[str, Any]:
         return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -100,10 +100,11 @@ def run_study(
     evaluator: Evaluator | None = None,
     progress: Progress | None = None,
     interrupts: Interrupts | None = None,
+    finish: Callable[[StudyResult], object] | None = None,
 ) -> StudyResult:
     """Run the study in folder `out` up to `budget` trials in all (none: the whole space), or go on with it.
 
-    `time_limit` is in seconds. Raises UserError where the folder holds another question, is in use, damaged or not
+    `time_limit` is in seconds. `finish` gets the result while the folder is still held. Raises UserError where the folder holds another question, is in use, damaged or not
     writable. An interrupt ends the run with what was found; the result's session says so.
     """
     _check(budget, workers, time_limit)
@@ -133,8 +134,13 @@ def run_study(
                 stopped_by, budget, run.resumed, run.new, run.calls, run.memo_hits, run.memo_misses, workers,
                 round(time.monotonic() - started, 3), reclaimed,
             )  # fmt: skip
-            result = result_of(out, store, session=session)
-            return result if algorithm.proposer is None else _with_baselines(result, run)
+            with interrupts.shielded():
+                result = result_of(out, store, session=session)
+                if algorithm.proposer is not None:
+                    result = _with_baselines(result, run)
+                if finish is not None:
+                    finish(result)
+            return result
         finally:
             progress.stop()
             store.close()

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from dse.report.files import make_folder, sync_folder, unusable
+from dse.files import make_folder, sync_folder, unusable
 from dse.study import Trial, differences, fingerprint
 from search_spaces.errors import UserError
 

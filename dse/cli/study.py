@@ -1,0 +1,305 @@
+"""`paretocut run`, `front`, `compare`, `status` and `new`: studies from the command line."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from search_spaces.errors import UserError
+
+if TYPE_CHECKING:
+    from dse.result import StudyResult
+    from dse.study import Constraint, Evaluator, StudySpec
+
+__all__ = ["launch", "register"]
+
+Question = Callable[[], "StudySpec"]
+
+RESULTS = Path("results")
+
+Algorithm = Annotated[
+    str | None,
+    typer.Option(
+        help="exact, nsga2, optuna-nsga2, optuna-tpe or random.", show_default="what the script says"
+    ),
+]
+Budget = Annotated[
+    int | None,
+    typer.Option(help="Designs to evaluate in all, those of earlier runs included.", show_default="2000; exact: all"),
+]
+Seed = Annotated[int | None, typer.Option(help="Seed of the search.", show_default="what the script says")]
+Out = Annotated[
+    Path | None, typer.Option(help="Folder of the results.", show_default="results/<script>-<algorithm>-s<seed>")
+]
+Workers = Annotated[int, typer.Option(help="Processes that map layers; the trials are the same for any number.")]
+TimeLimit = Annotated[
+    float | None, typer.Option(help="Stop after this many seconds; the same command goes on.", show_default="none")
+]
+Constraints = Annotated[
+    list[str] | None,
+    typer.Option("--constraint", help="A bound such as area_mm2<=3, in SI units (repeat).", show_default="the script's"),
+]
+Cache = Annotated[Path | None, typer.Option(help="The memo of finished evaluations.", show_default="your cache folder")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON: SI units, the unit in the name.")]
+Folder = Annotated[Path, typer.Argument(help="A folder of results.")]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What can be said on the command line of a study."""
+
+    algorithm: str | None
+    budget: int | None
+    seed: int | None
+    out: Path | None
+    workers: int
+    time_limit: float | None
+    constraints: list[str] | None
+    cache: Path | None
+    as_json: bool
+
+
+def register(app: typer.Typer) -> None:
+    app.command("run")(_run)
+    app.command("front")(_front)
+    app.command("compare")(_compare)
+    app.command("status")(_status)
+    app.command("new")(_new)
+
+
+def launch(question: Question | StudySpec, *, evaluator: Callable[[StudySpec], Evaluator] | None = None) -> None:
+    """The command line of an experiment script: `python script.py OPTIONS` is `paretocut run script.py OPTIONS`.
+
+    `question` is the study or a function that makes it (better: `--help` need not trace a network then).
+    `evaluator` replaces the system model; tests ship a fake.
+    """
+    from dse.cli import run_application
+
+    script = Path(sys.argv[0])
+    asked: Question = question if callable(question) else lambda: question
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+    def run(
+        algorithm: Algorithm = None,
+        budget: Budget = None,
+        seed: Seed = None,
+        out: Out = None,
+        workers: Workers = 1,
+        time_limit: TimeLimit = None,
+        constraint: Constraints = None,
+        cache: Cache = None,
+        as_json: Json = False,
+    ) -> None:
+        options = Options(algorithm, budget, seed, out, workers, time_limit, constraint, cache, as_json)
+        _study(asked, script.stem, options, evaluator)
+
+    app.command(help=question.__doc__ if callable(question) else None)(run)
+    sys.exit(run_application(app, sys.argv[1:], script.name))
+
+
+def _run(
+    script: Annotated[Path, typer.Argument(help="An experiment script; make one with: paretocut new")],
+    algorithm: Algorithm = None,
+    budget: Budget = None,
+    seed: Seed = None,
+    out: Out = None,
+    workers: Workers = 1,
+    time_limit: TimeLimit = None,
+    constraint: Constraints = None,
+    cache: Cache = None,
+    as_json: Json = False,
+) -> None:
+    """Run the study of a script, or go on with it: the front of sensor energy against latency.
+
+    paretocut run experiments/squeezenet.py --algorithm exact
+
+    paretocut run mine.py --algorithm nsga2 --budget 2000 --seed 1 --constraint "area_mm2<=3"
+    """
+    options = Options(algorithm, budget, seed, out, workers, time_limit, constraint, cache, as_json)
+    _study(_question_in(script), script.stem, options)
+
+
+def _question_in(script: Path) -> Question:
+    """The `study` function of a script; running the script itself calls `dse.launch`, loading it does not."""
+    if not script.is_file():
+        raise UserError(f"no script {script}; make one with: paretocut new NAME --network squeezenet1_1")
+    sys.path.insert(0, str(script.resolve().parent))
+    try:
+        names = runpy.run_path(str(script), run_name="paretocut_experiment")
+    except SyntaxError as error:
+        raise UserError(f"{script} is not a Python script: line {error.lineno}: {error.msg}") from None
+    question = names.get("study")
+    if not callable(question):
+        raise UserError(f"{script} has no function study() that returns a StudySpec; see: paretocut new --help")
+    return question
+
+
+def _study(
+    question: Question, name: str, options: Options, evaluator: Callable[[StudySpec], Evaluator] | None = None
+) -> None:
+    """Run one study, write its files, show its front; an interrupt keeps what was found and ends with 130."""
+    from dse.interrupt import Interrupts
+    from dse.report import write_results
+    from dse.report.progress import StudyProgress
+    from dse.run import run_study
+    from dse.study import StudySpec
+
+    spec = question()
+    if not isinstance(spec, StudySpec):
+        raise UserError(f"study() must return a StudySpec, not {type(spec).__name__}; see: paretocut new --help")
+    spec = _asked(spec, options)
+    out = options.out or RESULTS / f"{name}-{spec.algorithm}-s{spec.seed}"
+    exact = spec.algorithm == "exact"
+    if exact and options.budget is not None:
+        typer.echo("exact visits the whole space: --budget is not used", err=True)
+    budget = None if exact else options.budget or 2000
+    interrupts = Interrupts()
+    with interrupts.active():
+        result = run_study(
+            spec,
+            out,
+            budget=budget,
+            workers=options.workers,
+            time_limit=options.time_limit,
+            memo=None if evaluator else _memo(options.cache),
+            evaluator=evaluator(spec) if evaluator else None,
+            progress=StudyProgress(),
+            interrupts=interrupts,
+            finish=write_results,
+        )
+    _show(result, options.as_json)
+    if result.session is not None and result.session.stopped_by == "interrupt":
+        typer.echo("interrupted: what was found is kept; the same command goes on", err=True)
+        raise typer.Exit(128 + (interrupts.received or signal.SIGINT))
+
+
+def _asked(spec: StudySpec, options: Options) -> StudySpec:
+    """The script's question with what the command line changes."""
+    from dse.study import parse_constraint
+
+    changes: dict[str, Any] = {}
+    if options.algorithm is not None:
+        changes["algorithm"] = options.algorithm
+    if options.seed is not None:
+        changes["seed"] = options.seed
+    if options.constraints:
+        bounds: dict[str, Constraint] = {constraint.metric: constraint for constraint in spec.constraints}
+        bounds |= {c.metric: c for c in map(parse_constraint, options.constraints)}
+        changes["constraints"] = tuple(bounds.values())
+    return replace(spec, **changes)
+
+
+def _memo(cache: Path | None) -> Any:
+    from evaluators.memo import Memo, default_cache_path
+
+    return Memo(cache or default_cache_path())
+
+
+def _show(result: StudyResult, as_json: bool, limit: int | None = None) -> None:
+    from dse.report import FILES, designs, run_record
+    from dse.report.table import console, front_table, summary
+
+    if as_json:
+        typer.echo(json.dumps({"run": run_record(result), "front": designs(result)}, indent=2))
+        return
+    screen = console()
+    if len(result.front):
+        screen.print(front_table(result, limit))
+    screen.print(summary(result))
+    written = [name for name in FILES if (result.folder / name).exists()]
+    if written:
+        screen.print(f"{result.folder}: {', '.join(written)}", soft_wrap=True)
+
+
+def _front(
+    folder: Folder,
+    limit: Annotated[int | None, typer.Option(help="Rows to show.", show_default="all")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show the front that a study has found so far, from its study.db.
+
+    paretocut front results/squeezenet-exact-s1
+    """
+    from dse.result import read_result
+
+    _show(read_result(folder), as_json, limit)
+
+
+def _compare(
+    folders: Annotated[list[Path], typer.Argument(help="Two or more folders of results.")],
+    plot: Annotated[Path | None, typer.Option(help="Where to draw the fronts.", show_default="no plot")] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare fronts: their size, and their hypervolume under one reference point.
+
+    paretocut compare results/squeezenet-exact-s1 results/squeezenet-nsga2-s1 --plot fronts.png
+    """
+    from dse.compare import compare, comparison_table
+    from dse.files import write_atomic
+    from dse.report.table import console
+    from dse.result import read_result
+
+    if len(folders) < 2:
+        raise UserError("compare takes two or more folders of results")
+    comparison = compare([read_result(folder) for folder in folders])
+    if plot is not None:
+        from dse.report.plot import plot_compare
+
+        write_atomic(plot, lambda path: plot_compare(comparison.results, comparison.reference, path))
+    if as_json:
+        typer.echo(json.dumps(comparison.as_json(), indent=2))
+        return
+    screen = console()
+    screen.print(comparison_table(comparison))
+    if plot is not None:
+        screen.print(f"fronts drawn in {plot}")
+
+
+def _status(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(help="Folders of results.", show_default="all in results/")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """What studies there are, how far they are, and which are running."""
+    from dse.status import status_of, status_table
+    from dse.report.table import console
+
+    given = folders or sorted(path.parent for path in RESULTS.glob("*/study.db"))
+    rows = [status_of(folder, strict=bool(folders)) for folder in given]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+    elif rows:
+        console().print(status_table(rows))
+    else:
+        typer.echo("no studies in results/; start one with: paretocut run SCRIPT")
+
+
+def _new(
+    name: Annotated[str, typer.Argument(help="Name of the script, without .py.")],
+    network: Annotated[str, typer.Option(help="A network, as `paretocut list networks` names it.")],
+    input_shape: Annotated[
+        str | None, typer.Option("--input", help="Input shape, batch first.", show_default="the network's own")
+    ] = None,
+    cut_mode: Annotated[str, typer.Option(help="block or tensor.")] = "block",
+    as_json: Json = False,
+) -> None:
+    """Write a script to start from: NAME.py in this folder, with every knob spelled out.
+
+    paretocut new mine --network mobilenet_v2 --input 1x3x192x192
+    """
+    from dse.scaffold import write_script
+
+    path = write_script(name, network, input_shape, cut_mode)
+    if as_json:
+        typer.echo(json.dumps({"script": str(path)}))
+    else:
+        typer.echo(f"{path} asks about {network}; edit its knobs, then: paretocut run {path}")

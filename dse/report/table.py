@@ -1,0 +1,120 @@
+"""The front as a table on screen: one row per distinct pair of objectives, the baselines below."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from dse.report import describe_hardware
+from dse.result import StudyResult
+
+__all__ = ["console", "front_table", "summary"]
+
+FIGURES = (
+    ("sensor_energy_j", "sensor\nenergy mJ", 1e3),
+    ("accelerator_energy_j", "accel-\nerator", 1e3),
+    ("phy_energy_j", "PHY", 1e3),
+    ("latency_s", "latency\nms", 1e3),
+    ("sensor_latency_s", "sensor", 1e3),
+    ("link_latency_s", "link", 1e3),
+    ("edge_latency_s", "edge", 1e3),
+    ("area_mm2", "area\nmm²", 1.0),
+)
+"""Metrics shown, their heading with unit, and what turns the SI value into that unit."""
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that does not squeeze tables where the output is no terminal."""
+    plain = Console(stderr=stderr, highlight=False)
+    return plain if plain.is_terminal else Console(stderr=stderr, highlight=False, width=200)
+
+
+def front_table(result: StudyResult, limit: int | None = None) -> RenderableType:
+    """Rows in the order of the first objective; of designs with equal objectives the smallest is shown."""
+    extra = [name for name in result.objectives if name not in {figure[0] for figure in FIGURES}]
+    several_drams = len(result.knobs["dram"]) > 1
+    table = Table(title=_title(result), title_justify="left", header_style="bold", pad_edge=False)
+    searched = [name for name, values in result.knobs.items() if len(values) > 1]
+    for heading in ("", "cut after", "accelerator: PEs, global buffer", "MHz", *(["DRAM"] if several_drams else []), "link"):
+        table.add_column(heading, justify="right" if heading in ("", "MHz") else "left")
+    for _, heading, _ in FIGURES:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name in extra:
+        table.add_column(name.replace("_", "\n"), justify="right")
+    table.add_column("equal\ndesigns", justify="right")
+
+    def cells(
+        number: str, cut: str, knobs: Mapping[str, Any], metrics: Mapping[str, float], equal: str
+    ) -> list[str]:
+        shown = [number, cut, describe_hardware(knobs, searched), f"{knobs['clock_mhz']:g}"]
+        shown += [str(knobs["dram"])] if several_drams else []
+        shown += [str(knobs["link"])]
+        shown += [_number(metrics[name] * scale) for name, _, scale in FIGURES]
+        return [*shown, *(_number(metrics[name]) for name in extra), equal]
+
+    groups = result.front.groups()
+    for number, (start, end) in enumerate(groups if limit is None else groups[:limit], start=1):
+        smallest = min(range(start, end), key=lambda i: (result.front.row(i)["area_mm2"], i))
+        knobs = result.design(result.front.indices[smallest])
+        equal = f"{end - start:,}" if end - start > 1 else ""
+        table.add_row(*cells(str(number), str(knobs["cut"]), knobs, result.front.row(smallest), equal))
+    table.add_section()
+    broken: list[str] = []
+    for baseline in result.baselines:
+        knobs = result.design(baseline.indices)
+        mark = f" ({len(broken) + 1})" if baseline.broken else ""
+        broken += [f"({len(broken) + 1}) breaks {', '.join(baseline.broken)}"] if baseline.broken else []
+        table.add_row(*cells("", baseline.title + mark, knobs, baseline.metrics, ""), style="italic")
+    notes = broken
+    if limit is not None and len(groups) > limit:
+        notes.append(f"{len(groups) - limit} more; all are in {result.folder / 'front.csv'}.")
+    if any(end - start > 1 for start, end in groups):
+        notes.append("Designs with equal objectives are one row: the one with the smallest area is shown.")
+    if result.baselines and result.question["algorithm"] != "exact":
+        notes.append("Baselines are the best over the accelerators on this front.")
+    return Group(table, *(Text(note, style="dim") for note in notes))
+
+
+def _title(result: StudyResult) -> str:
+    question = result.question
+    network = f"{question.get('network.name', 'network')}"
+    found = "exact for this space" if result.exact else f"found by {question['algorithm']}"
+    return f"Pareto front of {network}: {result.front.size} points, {len(result.front):,} designs, {found}"
+
+
+def _number(value: float) -> str:
+    """Four significant digits, no exponent where people read none."""
+    if value == 0:
+        return "0"
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:#.4g}" if abs(value) >= 1e-4 else f"{value:.1e}"
+
+
+def summary(result: StudyResult) -> str:
+    """How many designs were visited, and what became of those that are not on the front."""
+    counts = result.counts
+    lines = [
+        f"{counts.designs:,} of {result.space_size:,} designs "
+        + ("visited: the front is exact for this space." if result.exact else "visited.")
+    ]
+    if counts.illegal:
+        lines.append(f"{sum(counts.illegal.values()):,} cannot exist: {_listed(counts.illegal)}.")
+    if counts.infeasible:
+        lines.append(f"Not feasible: {_listed(counts.infeasible)}.")
+    if not len(result.front):
+        lines.append("No feasible design was found: loosen a constraint or visit more designs.")
+    session = result.session
+    if session is not None:
+        resumed = f"{session.resumed_trials:,} taken over, " if session.resumed_trials else ""
+        lines.append(
+            f"{resumed}{session.new_trials:,} new in {session.seconds:.1f} s; stopped by {session.stopped_by}; "
+            f"memo: {session.memo_hits:,} hits, {session.memo_misses:,} misses."
+        )
+    return "\n".join(lines)
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{n:,} × {name}" for name, n in sorted(counts.items(), key=lambda item: -item[1]))

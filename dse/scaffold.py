@@ -1,0 +1,85 @@
+"""`paretocut new`: a script that asks a question about a network, with every knob spelled out."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import cast
+
+from search_spaces.errors import UserError
+from search_spaces.types import CutMode
+
+__all__ = ["write_script"]
+
+SCRIPT = '''"""Where to cut {network}, and what accelerator, clock and link its sensor node should have.
+
+    paretocut run {name}.py                                            the exact front of this space
+    paretocut run {name}.py --algorithm nsga2 --budget 2000 --seed 1   a search, for larger spaces
+"""
+
+from dse import Constraint, StudySpec, launch
+from evaluators.system import SystemSettings
+from search_spaces import networks
+from search_spaces.space import sensor_edge_space
+
+
+def study() -> StudySpec:
+    """The Pareto front of sensor energy against end-to-end latency of {network}."""
+    network = networks.load("{network}", input_shape={shape}, cut_mode="{cut_mode}")
+    space = sensor_edge_space(
+        network,
+{knobs}    )
+    return StudySpec(
+        network=network,
+        space=space,
+        settings=SystemSettings(edge="roofline:jetson-tx2", frame_rate_fps=25.0),
+        objectives=("sensor_energy_j", "latency_s"),
+        # More bounds in SI units, such as Constraint("area_mm2", 3.0) or Constraint("latency_s", 0.030).
+        constraints=(Constraint("link_utilisation", 1.0),),
+        algorithm="exact",
+        seed=1,
+    )
+
+
+if __name__ == "__main__":
+    launch(study)
+'''
+
+
+def write_script(name: str, network: str, input_shape: str | None, cut_mode: str) -> Path:
+    """Write NAME.py into this folder; the network is traced first, so that what is written will run."""
+    from search_spaces import networks
+    from search_spaces.space import sensor_edge_space
+
+    stem = name.removesuffix(".py")
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", Path(stem).name):
+        raise UserError(f"a script's name is letters, digits, - and _, not {name!r}; for example: mine")
+    path = Path(f"{stem}.py")
+    if path.exists():
+        raise UserError(f"{path} exists already; choose another name or move it away")
+    shape = None if input_shape is None else _shape(input_shape)
+    traced = networks.load(network, input_shape=shape, cut_mode=cast("CutMode", cut_mode))
+    knobs = "".join(
+        f"        {knob.name}={knob.values!r},\n"
+        for knob in sensor_edge_space(traced).knobs
+        if knob.name != "cut"
+    )
+    text = SCRIPT.format(
+        name=Path(stem).name,
+        network=network,
+        shape=tuple(traced.input.shape),
+        cut_mode=cut_mode,
+        knobs=knobs,
+    )
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from None
+    return path
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    parts = text.lower().replace("×", "x").split("x")
+    if not all(part.strip().isdigit() and int(part) > 0 for part in parts):
+        raise UserError(f"an input shape reads 1x3x224x224, batch first, not {text!r}")
+    return tuple(int(part) for part in parts)

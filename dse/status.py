@@ -1,0 +1,64 @@
+"""How far studies are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from dse.files import read_json
+from dse.result import read_result
+from dse.store import is_locked
+from search_spaces.errors import UserError
+
+__all__ = ["status_of", "status_table"]
+
+
+def status_of(folder: Path, *, strict: bool = True) -> dict[str, Any]:
+    """Algorithm, trials, front size and state of one study; a broken one has an "error" unless `strict`."""
+    running = is_locked(folder)
+    try:
+        result = read_result(folder)
+    except UserError as error:
+        if strict:
+            raise
+        return {"folder": str(folder), "error": str(error)}
+    run = read_json(folder / "run.json")
+    run = run if isinstance(run, Mapping) else {}
+    budget = None if result.question["algorithm"] == "exact" else run.get("budget")
+    visited = result.counts.designs
+    complete = result.exact or visited >= result.space_size or (budget is not None and visited >= budget)
+    state = f"running (process {running})" if running is not None else "complete" if complete else "stopped"
+    return {
+        "folder": str(folder),
+        "network": result.question.get("network.name"),
+        "algorithm": result.question["algorithm"],
+        "seed": result.question.get("seed"),
+        "state": state,
+        "designs_visited": visited,
+        "budget": budget,
+        "space_size": result.space_size,
+        "front_size": result.front.size,
+        "exact": result.exact,
+    }
+
+
+def status_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table(header_style="bold")
+    for heading in ("folder", "network", "algorithm", "seed", "state"):
+        table.add_column(heading)
+    for heading in ("designs visited", "of", "front points"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        if "error" in row:
+            table.add_row(row["folder"], "", "", "", row["error"])
+            continue
+        total = row["budget"] or row["space_size"]
+        seed = "" if row["seed"] is None else str(row["seed"])
+        table.add_row(
+            row["folder"], row["network"], row["algorithm"], seed, row["state"],
+            f"{row['designs_visited']:,}", f"{total:,}", f"{row['front_size']:,}",
+        )  # fmt: skip
+    return table

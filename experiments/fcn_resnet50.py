@@ -1,0 +1,20 @@
+"""FCN-ResNet50 at 1×3×224×224: where to cut it, and what accelerator, clock and link its sensor node should have.
+
+python experiments/fcn_resnet50.py                              the exact front of the space
+python experiments/fcn_resnet50.py --algorithm optuna-nsga2 --budget 2000 --seed 1
+"""
+
+from dse import StudySpec, launch
+from evaluators.system import SystemSettings
+from search_spaces import networks
+from search_spaces.space import sensor_edge_space
+
+
+def study() -> StudySpec:
+    """The Pareto front of sensor energy against end-to-end latency of FCN-ResNet50."""
+    network = networks.load("fcn_resnet50", input_shape=(1, 3, 224, 224))
+    return StudySpec(network=network, space=sensor_edge_space(network), settings=SystemSettings())
+
+
+if __name__ == "__main__":
+    launch(study)

@@ -1,0 +1,20 @@
+"""SqueezeNet V1.1 at 1×3×227×227: where to cut it, and what accelerator, clock and link its sensor node should have.
+
+python experiments/squeezenet.py                              the exact front of the space
+python experiments/squeezenet.py --algorithm optuna-nsga2 --budget 2000 --seed 1
+"""
+
+from dse import StudySpec, launch
+from evaluators.system import SystemSettings
+from search_spaces import networks
+from search_spaces.space import sensor_edge_space
+
+
+def study() -> StudySpec:
+    """The Pareto front of sensor energy against end-to-end latency of SqueezeNet V1.1."""
+    network = networks.load("squeezenet1_1", input_shape=(1, 3, 227, 227))
+    return StudySpec(network=network, space=sensor_edge_space(network), settings=SystemSettings())
+
+
+if __name__ == "__main__":
+    launch(study)
