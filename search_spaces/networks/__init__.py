@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TRACE_VERSION", "build_module", "default_input", "load", "names"]
 
-TRACE_VERSION = 3
+TRACE_VERSION = 5
 """Part of every cached trace's identity: raise it when tracing, costing or cutting changes."""
 
 

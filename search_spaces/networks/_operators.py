@@ -75,7 +75,7 @@ class _Lowering:
             else:
                 shape = self._mac_shape(node, kind_)
                 cost: CostClass = "mac" if shape is not None else "free" if self._is_free(node, kind_) else "move"
-                self._append(self._name(node), operator, cost, self._inputs(node), _elements_in(node),
+                self._append(self._name(node), operator, cost, self._inputs(node), _elements_in(node, kind_),
                              _elements(node), self._parameters(node), shape)  # fmt: skip
                 passes = cost == "free" and kind_ in ("activation", "batch_norm", "identity")
                 if kind_ in ("conv", "linear", "add") or (passes and self._producer(node) in self.fusable):
@@ -185,7 +185,7 @@ class _Lowering:
             if kind_ == "unknown":
                 self.reported["move"][operator] += 1
             cost: CostClass = "move" if found or kind_ == "unknown" else "free"
-            self._append(name, operator, cost, outside, _elements_in(node), _elements(node), parameters)
+            self._append(name, operator, cost, outside, _elements_in(node, kind_), _elements(node), parameters)
             return
         if kind_ == "unknown":
             self.reported["primitives"][operator] += 1
@@ -258,6 +258,7 @@ def _elements(node: fx.Node) -> int:
     return sum(v.numel() for v in values if isinstance(v, torch.Tensor))
 
 
-def _elements_in(node: fx.Node) -> int:
-    """Elements read: every distinct operand, constants of functions included, a module's own parameters not."""
-    return sum(_elements(n) for n in dict.fromkeys(node.all_input_nodes))
+def _elements_in(node: fx.Node, kind_: str) -> int:
+    """Elements read: every distinct activation, and constants too where they are operands and no weights."""
+    weights = kind_ in ("conv", "linear", "batch_norm", "norm")
+    return sum(_elements(n) for n in dict.fromkeys(node.all_input_nodes) if n.meta["active"] or not weights)

@@ -61,14 +61,11 @@ class _Recorder(TorchDispatchMode):
         if _is_view(func):
             source = inputs[0]
         else:
+            name = func.overloadpacket.__name__
+            shape = self._shape(name, args, result)
+            counted = [t for t in read if shape is None or id(t) in self._sources]  # weights are no activations
             self.found.append(
-                Primitive(
-                    func.overloadpacket.__name__.strip("_"),
-                    inputs,
-                    sum(t.numel() for t in read),
-                    sum(t.numel() for t in made),
-                    self._shape(func.overloadpacket.__name__, args, result),
-                )
+                Primitive(name.strip("_"), inputs, sum(t.numel() for t in counted), sum(t.numel() for t in made), shape)
             )
             source = len(self.found) - 1
         self._sources.update({id(t): source for t in made})

@@ -7,6 +7,7 @@ need. Shape arithmetic is folded into constants, so uses of a tensor's *shape* k
 from __future__ import annotations
 
 import operator
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -71,16 +72,29 @@ class Trace:
 class _Tracer(fx.Tracer):
     def __init__(self) -> None:
         super().__init__()
-        self._counts = {0: 1}
         self.root_call = Call("", "", 0, 1)
+        self._counts: Counter[int] = Counter()
+        self._inside: dict[int, str] = {}  # depth -> path of the module or container we are in
         self._stack = [self.root_call]
+
+    def _number(self, path: str) -> tuple[int, int]:
+        """(depth, index at that depth) of a call; containers that are never called (ModuleList) count as entered."""
+        parts = path.split(".")
+        for depth in range(1, len(parts)):
+            container = ".".join(parts[:depth])
+            if self._inside.get(depth) != container:
+                self._inside[depth] = container
+                self._counts[depth] += 1
+        self._inside = {depth: inside for depth, inside in self._inside.items() if depth < len(parts)}
+        self._inside[len(parts)] = path
+        self._counts[len(parts)] += 1
+        return len(parts), self._counts[len(parts)]
 
     def call_module(
         self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        depth = len(self._stack)
-        self._counts[depth] = self._counts.get(depth, 0) + 1
-        call = Call(self.path_of_module(m), type(m).__name__, depth, self._counts[depth], _nodes((args, kwargs)))
+        path = self.path_of_module(m)
+        call = Call(path, type(m).__name__, *self._number(path), _nodes((args, kwargs)))
         self._stack[-1].events.append(call)
         self._stack.append(call)
         try:
