@@ -14,6 +14,7 @@ from search_spaces.types import Network
 if TYPE_CHECKING:
     import torch
     from torch import nn
+    from torch.utils import benchmark
 
 __all__ = ["DEVICES", "device_name", "measure"]
 
@@ -60,14 +61,18 @@ def measure(
         splitter = Splitter(network, build_module(network.name).to(device))
         source = torch.rand(network.input.shape).to(device)
         latency_s: list[float] = []
+        spread = 0.0
         for done, cut in enumerate(network.cuts):
             if progress is not None:
                 progress(done, len(network.cuts))
             halves = splitter.split(cut)
-            seconds = 0.0
-            if halves.tail is not None:
-                seconds = _median_s(halves.tail, halves.head(source), runs, threads)
-            latency_s.append(seconds)
+            if halves.tail is None:
+                latency_s.append(0.0)
+                continue
+            timed = _timed(halves.tail, halves.head(source), runs, threads)
+            if timed.median > max(latency_s, default=0.0):
+                spread = timed.iqr / timed.median
+            latency_s.append(float(timed.median))
         if progress is not None:
             progress(len(network.cuts), len(network.cuts))
     return EdgeProfile(
@@ -78,12 +83,13 @@ def measure(
         notes=(
             f"median of {runs} runs on {name}, torch {torch.__version__}, {threads} threads, 32-bit floats",
             "power of the device not measured",
+            f"interquartile range {100 * spread:.0f} % of the median for the largest remainder",
         ),
     )
 
 
-def _median_s(module: nn.Module, inputs: tuple[torch.Tensor, ...], runs: int, threads: int) -> float:
-    """Median duration of one run; every run is timed on its own, between two synchronisations."""
+def _timed(module: nn.Module, inputs: tuple[torch.Tensor, ...], runs: int, threads: int) -> benchmark.Measurement:
+    """The durations of single runs in seconds; each is timed on its own, between two synchronisations."""
     from torch.utils import benchmark
 
     durations: list[float] = []
@@ -93,7 +99,7 @@ def _median_s(module: nn.Module, inputs: tuple[torch.Tensor, ...], runs: int, th
         num_threads=threads,
     ).timeit(runs)  # warms up with a hundredth of the runs, at least 2, whose durations come first
     spec = benchmark.TaskSpec("module(*inputs)", "pass", num_threads=threads)
-    return float(benchmark.Measurement(1, durations[-runs:], spec).median)
+    return benchmark.Measurement(1, durations[-runs:], spec)
 
 
 def _check_device(device: str) -> None:

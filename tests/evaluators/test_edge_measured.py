@@ -29,7 +29,7 @@ def test_every_cut_is_timed_and_the_last_costs_nothing(network: Network) -> None
     assert told == [(i, len(network.cuts)) for i in range(len(network.cuts) + 1)]
     assert (profile.provenance, profile.power_w) == ("measured", 0)
     said = " ".join((profile.device, *profile.notes))
-    for fact in ("cpu", "median of 3 runs", f"torch {torch.__version__}", "1 threads"):
+    for fact in ("cpu", "median of 3 runs", f"torch {torch.__version__}", "1 threads", "interquartile range"):
         assert fact in said
 
 
