@@ -48,7 +48,8 @@ class GivenMapping:
         for name, kind, factors, order, split in self.entries:
             k = index.get(_LEVEL_ALIASES.get(name, name))
             if k is None:
-                raise UserError(f"line {self.line}: {architecture.name} has no level {name!r}; it has {', '.join(index)}")
+                known = ", ".join(index)
+                raise UserError(f"line {self.line}: {architecture.name} has no level {name!r}; it has {known}")
             if kind == "temporal":
                 parts[k]["temporal"] = _loops(order, factors)
             else:

@@ -3,11 +3,16 @@
 Kept are the mappings that no other beats in cycles, on-chip energy and DRAM accesses together. Whatever the clock,
 the supply voltage, leakage and the DRAM type, the optimum for delay, energy or their product is among them, because
 each of those grows with each of the three.
+
+All mappings that differ in the factors of M alone are counted side by side in arrays: M is irrelevant to inputs,
+whose sliding windows make the only rule that looks at several loops at once. The other six dimensions are the
+*prefix*. Where a level has several loop orders, a prefix and row of M is first bounded by what any order must move;
+if something found already beats the bound, its orders need no counting.
 """
 
 from __future__ import annotations
 
-from math import ceil, floor
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -17,58 +22,232 @@ from evaluators.mapper.tables import Tables
 __all__ = ["search"]
 
 N, M, C, P, Q, R, S = range(7)
+_PREFIX = (N, C, P, Q, R, S)
+_WEIGHTS, _INPUTS, _OUTPUTS = range(3)
+_WORTH_BOUNDING = 16
+"""Loop orders from which a bound, about as dear as one count, is worth computing first."""
+
+
+class _Rows(NamedTuple):
+    """What every row of M contributes, contiguous over the rows: (L, rows), (L + 1, rows) or with V or P in front."""
+
+    extent: np.ndarray
+    unrolled: np.ndarray
+    whole: np.ndarray  # (L, rows) what one instance of a level handles of M
+    steps: np.ndarray  # (rows,) its share of the compute steps
+    served: np.ndarray  # (3, L, rows) distinct tiles that one read serves, between a level and the one kept inside it
+    mesh_x: np.ndarray
+    mesh_y: np.ndarray
+    first: np.ndarray  # (V, L, rows)
+    beyond: np.ndarray  # (V, P + 1, rows)
+    widest_extent: np.ndarray  # (L,) the largest of `extent`
+    widest_x: np.ndarray
+    widest_y: np.ndarray
+
+
+class _Prefix(NamedTuple):
+    """One choice of rows for all dimensions but M, level by level; written in place for every prefix."""
+
+    picked: np.ndarray  # (7,) rows
+    extent: np.ndarray  # (7, L)
+    unrolled: np.ndarray  # (3, L + 1) spatial factors above a level that matter to a tensor
+    all_unrolled: np.ndarray  # (L + 1,)
+    tile: np.ndarray  # (3, L) words per row of M's extent (inputs: words)
+    axis: np.ndarray  # (2, L) width and height of the input tile
+    total: np.ndarray  # (4,) products of bounds: relevant to weights, to inputs (M left out), to outputs, all
+    room: np.ndarray  # (L,) the largest extent of M that still fits
+    beyond_idle: np.ndarray  # (3, P + 1) product of irrelevant loops after a position (inputs: unused)
+
+
+class _Work(NamedTuple):
+    """Results for the rows of M that fit beside a prefix."""
+
+    index: np.ndarray  # which rows
+    left: np.ndarray  # places in `index` of those that nothing found so far beats
+    steps: np.ndarray  # compute steps
+    on_chip: np.ndarray
+    dram: np.ndarray
+    cycles: np.ndarray
+    moved: np.ndarray
+    on_chip_fixed: np.ndarray  # what weights and outputs move, where the next loop order does not change it
+    dram_fixed: np.ndarray
+    reads: np.ndarray  # (L, rows) words per cycle, summed over tensors
+    writes: np.ndarray
+    walk: np.ndarray  # (P + 1, 3) later relevant loops of an input tile: position, bound, whether it slides
 
 
 @njit(cache=True)
-def _input_walk(  # type: ignore[no-untyped-def]
-    variant, level, tile, axis_w, axis_h, picked, factor, step, position_dim, position_level, stride, steps
-):
+def _rows_of_m(t):  # type: ignore[no-untyped-def]
+    at, n = t.offset[M], t.rows[M]
+    n_levels = t.extent.shape[1]
+    n_variants, n_positions = t.position_dim.shape
+    first = np.empty((n_variants, n_levels, n), dtype=np.int64)
+    beyond = np.empty((n_variants, n_positions + 1, n))
+    for v in range(n_variants):
+        for i in range(n):
+            for k in range(n_levels):
+                first[v, k, i] = t.first[v, at + i, k]
+            for p in range(n_positions + 1):
+                beyond[v, p, i] = t.beyond[v, at + i, p]
+    extent = np.ascontiguousarray(t.extent[at : at + n].T)
+    mesh_x = np.ascontiguousarray(t.mesh_x[at : at + n].T)
+    mesh_y = np.ascontiguousarray(t.mesh_y[at : at + n].T)
+    widest = np.empty((3, n_levels))
+    for k in range(n_levels):
+        widest[0, k] = extent[k].max()
+        widest[1, k] = mesh_x[k].max()
+        widest[2, k] = mesh_y[k].max()
+    unrolled = np.ascontiguousarray(t.unrolled[at : at + n].T)
+    total = t.total[at : at + n].copy()
+    served = np.ones((3, n_levels, n))
+    for tensor in (_WEIGHTS, _OUTPUTS):
+        child = -1
+        for k in range(n_levels):
+            if t.keeps[tensor, k]:
+                served[tensor, k] = unrolled[child + 1] / unrolled[k + 1]
+                child = k
+    return _Rows(
+        extent,
+        unrolled,
+        total / unrolled[1:],
+        total / unrolled[0],
+        served,
+        mesh_x,
+        mesh_y,
+        first,
+        beyond,
+        widest[0],
+        widest[1],
+        widest[2],
+    )
+
+
+@njit(cache=True)
+def _enter(t, rows, pre, work):  # type: ignore[no-untyped-def]
+    """Fill in a prefix and list the rows of M that fit beside it; returns how many (0 if the prefix cannot run)."""
+    n_levels = t.extent.shape[1]
+    picked = pre.picked
+    n_fit = t.rows[M]
+    for i in range(n_fit):
+        work.index[i] = i
+    for k in range(n_levels):
+        x = 1.0
+        y = 1.0
+        for d in _PREFIX:
+            x *= t.mesh_x[picked[d], k]
+            y *= t.mesh_y[picked[d], k]
+        left_x = np.floor(t.limit_x[k] / x)
+        left_y = np.floor(t.limit_y[k] / y)
+        if left_x < 1.0 or left_y < 1.0:
+            return 0
+        if rows.widest_x[k] > left_x:
+            n_fit = _keep(work.index, n_fit, rows.mesh_x[k], left_x)
+        if rows.widest_y[k] > left_y:
+            n_fit = _keep(work.index, n_fit, rows.mesh_y[k], left_y)
+        if n_fit == 0:
+            return 0
+    for k in range(n_levels):
+        for d in _PREFIX:
+            pre.extent[d, k] = t.extent[picked[d], k]
+        pre.axis[0, k] = t.stride[R] * (pre.extent[R, k] - 1) + t.stride[P] * (pre.extent[P, k] - 1) + 1
+        pre.axis[1, k] = t.stride[S] * (pre.extent[S, k] - 1) + t.stride[Q] * (pre.extent[Q, k] - 1) + 1
+        pre.tile[_WEIGHTS, k] = pre.extent[C, k] * pre.extent[R, k] * pre.extent[S, k]
+        pre.tile[_INPUTS, k] = pre.extent[N, k] * pre.extent[C, k] * pre.axis[0, k] * pre.axis[1, k]
+        pre.tile[_OUTPUTS, k] = pre.extent[N, k] * pre.extent[P, k] * pre.extent[Q, k]
+        if t.words[k] == np.inf:
+            continue
+        free = t.words[k]
+        per_m = 0.0
+        if t.keeps[_INPUTS, k]:
+            free -= pre.tile[_INPUTS, k]
+        if t.keeps[_WEIGHTS, k]:
+            per_m += pre.tile[_WEIGHTS, k]
+        if t.keeps[_OUTPUTS, k]:
+            per_m += pre.tile[_OUTPUTS, k]
+        if free < per_m:
+            return 0
+        if per_m > 0.0:
+            room = np.floor(free / per_m)
+            if rows.widest_extent[k] > room:
+                n_fit = _keep(work.index, n_fit, rows.extent[k], room)
+                if n_fit == 0:
+                    return 0
+    for k in range(n_levels + 1):
+        w = t.unrolled[picked[C], k] * t.unrolled[picked[R], k] * t.unrolled[picked[S], k]
+        o = t.unrolled[picked[N], k] * t.unrolled[picked[P], k] * t.unrolled[picked[Q], k]
+        pre.unrolled[_WEIGHTS, k] = w
+        pre.unrolled[_INPUTS, k] = w * o
+        pre.unrolled[_OUTPUTS, k] = o
+        pre.all_unrolled[k] = w * o
+    pre.total[_WEIGHTS] = t.total[picked[C]] * t.total[picked[R]] * t.total[picked[S]]
+    pre.total[_OUTPUTS] = t.total[picked[N]] * t.total[picked[P]] * t.total[picked[Q]]
+    pre.total[_INPUTS] = pre.total[_WEIGHTS] * pre.total[_OUTPUTS]
+    steps = pre.total[_INPUTS] / pre.all_unrolled[0]
+    for j in range(n_fit):
+        i = work.index[j]
+        work.steps[j] = steps * rows.steps[i]
+    return n_fit
+
+
+@njit(cache=True)
+def _keep(index, n, values, limit):  # type: ignore[no-untyped-def]
+    """Keep the listed rows whose value is within the limit, in order."""
+    kept = 0
+    for j in range(n):
+        i = index[j]
+        index[kept] = i
+        if values[i] <= limit:
+            kept += 1
+    return kept
+
+
+@njit(cache=True)
+def _input_walk(t, v, level, pre, walk):  # type: ignore[no-untyped-def]
     """The temporal loops outside an input tile (COST_MODEL section 4), those of M left out.
 
-    Returns the first relevant position, fills where an irrelevant loop lies inside it and where none does, the new
-    words per step of the first loop, and the number of later relevant loops if one of them follows the sliding rule
-    (else 0); those are listed in `steps` as (position, bound, whether it slides).
+    Returns the first relevant position (P if none), its bound, fills where an irrelevant loop lies inside it and
+    where none does, the new words per step of the first loop, and the number of later relevant loops if one of them
+    follows the sliding rule (else 0); those are listed in `walk`.
     """
-    n_positions = position_dim.shape[1]
+    tile = pre.tile[_INPUTS, level]
+    n_positions = t.position_dim.shape[1]
     first = n_positions
+    first_bound = 1.0
     first_axis = -1
     first_shift = 0.0
-    shifted_first = 0.0
-    shifted_elsewhere = False
+    shifted = 0.0
+    elsewhere = False
     seen = tile
     unseen = tile
     fresh = tile
     slides = False
     later = 0
     for p in range(n_positions):
-        if position_level[variant, p] <= level:
+        if t.position_level[v, p] <= level:
             continue
-        d = position_dim[variant, p]
+        d = t.position_dim[v, p]
         if d == M:
             continue
-        n = factor[variant, picked[d], p]
+        n = t.factor[v, pre.picked[d], p]
         if n == 1.0:
             continue
-        shift = step[variant, picked[d], p] * stride[d]
+        shift = t.step[v, pre.picked[d], p] * t.stride[d]
         axis = 0 if d == N else 1 if d == C else 2 if d in (P, R) else 3
         if first_axis < 0:
-            first, first_axis, first_shift = p, axis, shift
-            if axis >= 2:
-                extent = axis_w if axis == 2 else axis_h
-                if shift < extent:
-                    fresh = tile * shift / extent
+            first, first_bound, first_axis, first_shift, shifted = p, n, axis, shift, shift
+            if axis >= 2 and shift < pre.axis[axis - 2, level]:
+                fresh = tile * shift / pre.axis[axis - 2, level]
             unseen = tile + (n - 1.0) * fresh
             seen = tile * n
-            shifted_first = shift
         else:
-            sliding = axis == first_axis and not shifted_elsewhere and shift - shifted_first == first_shift
+            sliding = axis == first_axis and not elsewhere and shift - shifted == first_shift
             if axis == first_axis:
-                shifted_first += shift
+                shifted += shift
             else:
-                shifted_elsewhere = True
-            steps[later, 0] = p
-            steps[later, 1] = n
-            steps[later, 2] = 1.0 if sliding else 0.0
+                elsewhere = True
+            walk[later, 0] = p
+            walk[later, 1] = n
+            walk[later, 2] = 1.0 if sliding else 0.0
             later += 1
             if sliding:
                 unseen += (n - 1.0) * (unseen - tile + fresh)
@@ -76,21 +255,223 @@ def _input_walk(  # type: ignore[no-untyped-def]
             else:
                 unseen *= n
             seen *= n
-    return first, seen, unseen, fresh, later if slides and fresh != tile else 0
+    return first, first_bound, seen, unseen, fresh, later if slides and fresh != tile else 0
 
 
 @njit(cache=True)
-def _offer(cycles, on_chip, dram, archive, count, key, keys):  # type: ignore[no-untyped-def]
-    """Put a point into the archive of non-dominated points unless one there is as good in all three."""
+def _input_bound(t, level, pre):  # type: ignore[no-untyped-def]
+    """Fewest words any loop order moves into an input tile: every step brings at least its shift's share of a tile."""
+    share_w = 1.0
+    share_h = 1.0
+    outside = np.empty(7)
+    for d in _PREFIX:
+        outside[d] = t.total[pre.picked[d]] / (t.unrolled[pre.picked[d], level + 1] * pre.extent[d, level])
+    for d in (P, R):
+        if outside[d] > 1.0:
+            share_w = min(share_w, pre.extent[d, level] * t.stride[d] / pre.axis[0, level])
+    for d in (Q, S):
+        if outside[d] > 1.0:
+            share_h = min(share_h, pre.extent[d, level] * t.stride[d] / pre.axis[1, level])
+    moved = pre.tile[_INPUTS, level] * outside[N] * outside[C]
+    return moved * (1.0 + (outside[P] * outside[R] - 1.0) * share_w) * (1.0 + (outside[Q] * outside[S] - 1.0) * share_h)
+
+
+@njit(cache=True, inline="always")
+def _accesses(words, block, per_word):  # type: ignore[no-untyped-def]
+    """Vector accesses for a number of words; `per_word` is 1 / block where that is exact, else 0."""
+    return np.ceil(words * per_word) if per_word > 0.0 else np.ceil(words / block)
+
+
+@njit(cache=True)
+def _count(t, rows, pre, work, n_fit, v, bound, fixed):  # type: ignore[no-untyped-def]
+    """On-chip energy, DRAM accesses and cycles of every listed row under loop order v; with `bound`, of any order.
+
+    With `fixed`, weights and outputs move what they moved under the order counted before.
+    """
+    n_levels = t.extent.shape[1]
+    last = n_levels - 1
+    n_positions = t.position_dim.shape[1]
+    index, moved, on_chip, dram, steps = work.index, work.moved, work.on_chip, work.dram, work.steps
+    if fixed:
+        for j in range(n_fit):
+            on_chip[j] = work.on_chip_fixed[j]
+            dram[j] = work.dram_fixed[j]
+    else:
+        for p in range(n_positions + 1):
+            w, o = 1.0, 1.0
+            if not bound:
+                for d in (N, P, Q):
+                    w *= t.beyond[v, pre.picked[d], p]
+                for d in (C, R, S):
+                    o *= t.beyond[v, pre.picked[d], p]
+            pre.beyond_idle[_WEIGHTS, p] = w
+            pre.beyond_idle[_OUTPUTS, p] = o
+        for j in range(n_fit):
+            on_chip[j] = 0.0
+            dram[j] = 0.0
+        for k in range(n_levels):
+            if t.may_stall[k]:
+                for j in range(n_fit):
+                    work.reads[k, j] = 0.0
+                    work.writes[k, j] = 0.0
+    for j in range(n_fit):
+        work.cycles[j] = steps[j]
+
+    for tensor in (_WEIGHTS, _OUTPUTS, _INPUTS):
+        if fixed and tensor != _INPUTS:
+            continue
+        if tensor == _INPUTS and not fixed:
+            for j in range(n_fit):
+                work.on_chip_fixed[j] = on_chip[j]
+                work.dram_fixed[j] = dram[j]
+        child = -1
+        for j in range(n_fit):
+            moved[j] = steps[j]
+        for k in range(n_levels):
+            if not t.keeps[tensor, k]:
+                continue
+            block, read_pj, write_pj, charged = t.block[k], t.read_pj[k], t.write_pj[k], t.charged_instances[k]
+            served = pre.unrolled[tensor, child + 1] / pre.unrolled[tensor, k + 1]
+            used_prefix = pre.all_unrolled[k + 1]
+            per_word = t.per_word[k]
+            stalls = t.may_stall[k]
+            m_here, m_served, m_whole = rows.unrolled[k + 1], rows.served[tensor, k], rows.whole[k]
+            if tensor == _INPUTS:
+                if k == last:
+                    for j in range(n_fit):
+                        access = moved[j] * served
+                        dram[j] += _accesses(access, block, per_word)
+                        if stalls:
+                            work.reads[k, j] += access / steps[j]
+                    continue
+                tile = pre.tile[_INPUTS, k]
+                first, n_first, slides = n_positions, 1.0, 0
+                seen, unseen, fresh = tile, tile, tile
+                if bound:
+                    unseen = _input_bound(t, k, pre)
+                else:
+                    first, n_first, seen, unseen, fresh, slides = _input_walk(t, v, k, pre, work.walk)
+                m_first, m_beyond = rows.first[v, k], rows.beyond[v, first]
+                for j in range(n_fit):
+                    i = index[j]
+                    access = moved[j] * served
+                    if slides == 0 or m_first[i] < first:
+                        fill = (seen if m_first[i] < first and not bound else unseen) * (1.0 if bound else m_beyond[i])
+                    else:
+                        # a loop over M may stand between the sliding ones, where order matters
+                        fill = tile + (n_first - 1.0) * fresh
+                        at = first
+                        for s in range(slides):
+                            p = int(work.walk[s, 0])
+                            fill *= rows.beyond[v, at, i] / rows.beyond[v, p, i]
+                            at = p
+                            if work.walk[s, 2] == 1.0:
+                                fill += (work.walk[s, 1] - 1.0) * (fill - tile + fresh)
+                            else:
+                                fill *= work.walk[s, 1]
+                        fill *= rows.beyond[v, at, i]
+                    used = min(used_prefix * m_here[i], charged)
+                    on_chip[j] += (
+                        _accesses(access, block, per_word) * read_pj + _accesses(fill, block, per_word) * write_pj
+                    ) * used
+                    if stalls:
+                        work.reads[k, j] += access / steps[j]
+                        work.writes[k, j] += fill / steps[j]
+                    moved[j] = fill
+            else:
+                words = pre.total[tensor] / pre.unrolled[tensor, k + 1]
+                m_first, beyond = rows.first[v, k], pre.beyond_idle[tensor]
+                first = n_positions
+                if tensor == _WEIGHTS:
+                    for d in (C, R, S):
+                        first = min(first, t.first[v, pre.picked[d], k])
+                    for j in range(n_fit):
+                        i = index[j]
+                        access = moved[j] * served * m_served[i]
+                        if k == last:
+                            dram[j] += _accesses(access, block, per_word)
+                            fill = 0.0
+                        else:
+                            fill = words * m_whole[i] * beyond[min(first, m_first[i])]
+                            used = min(used_prefix * m_here[i], charged)
+                            on_chip[j] += (
+                                _accesses(access, block, per_word) * read_pj
+                                + _accesses(fill, block, per_word) * write_pj
+                            ) * used
+                        if stalls:
+                            work.reads[k, j] += access / steps[j]
+                            work.writes[k, j] += fill / steps[j]
+                        moved[j] = fill
+                else:
+                    for d in (N, P, Q):
+                        first = min(first, t.first[v, pre.picked[d], k])
+                    for j in range(n_fit):
+                        i = index[j]
+                        update = moved[j] * served * m_served[i]
+                        part = words * m_whole[i]
+                        fill = part
+                        if k == last:
+                            dram[j] += _accesses(update - part, block, per_word) + _accesses(update, block, per_word)
+                        else:
+                            fill = part * beyond[min(first, m_first[i])]
+                            used = min(used_prefix * m_here[i], charged)
+                            on_chip[j] += (
+                                _accesses(update - part, block, per_word) * read_pj
+                                + (_accesses((fill - part), block, per_word) + _accesses(update, block, per_word))
+                                * write_pj
+                            ) * used
+                        if stalls:
+                            work.reads[k, j] += (update - part) / steps[j]
+                            work.writes[k, j] += (fill - part + update) / steps[j]
+                        moved[j] = fill
+            child = k
+
+    for k in range(n_levels):
+        if t.may_stall[k]:
+            for j in range(n_fit):
+                reads, writes = work.reads[k, j], work.writes[k, j]
+                if reads > t.read_bandwidth[k]:
+                    work.cycles[j] = max(work.cycles[j], np.ceil(steps[j] / (t.read_bandwidth[k] / reads)))
+                if writes > t.write_bandwidth[k]:
+                    work.cycles[j] = max(work.cycles[j], np.ceil(steps[j] / (t.write_bandwidth[k] / writes)))
+                if reads + writes > t.shared_bandwidth[k]:
+                    slowed = np.ceil(steps[j] / (t.shared_bandwidth[k] / (reads + writes)))
+                    work.cycles[j] = max(work.cycles[j], slowed)
+
+
+@njit(cache=True)
+def _unbeaten(work, n_fit, archive, keys, count):  # type: ignore[no-untyped-def]
+    """Move the rows that no entry of the archive equals or betters in all three to the front; returns how many.
+
+    An entry that beats a row moves forward in the archive, to be tried sooner.
+    """
+    left = 0
+    for j in range(n_fit):
+        cycles, on_chip, dram = work.cycles[j], work.on_chip[j], work.dram[j]
+        beaten = False
+        for e in range(count):
+            if archive[e, 0] <= cycles and archive[e, 1] <= on_chip and archive[e, 2] <= dram:
+                beaten = True
+                if e > 0:
+                    to = e // 2
+                    for c in range(3):
+                        archive[e, c], archive[to, c] = archive[to, c], archive[e, c]
+                    for c in range(keys.shape[1]):
+                        keys[e, c], keys[to, c] = keys[to, c], keys[e, c]
+                break
+        if not beaten:
+            work.left[left] = j
+            left += 1
+    return left
+
+
+@njit(cache=True)
+def _insert(cycles, on_chip, dram, archive, count, key, keys):  # type: ignore[no-untyped-def]
+    """Put a point into the archive unless one there is as good in all three, and drop what it beats."""
+    kept = 0
     for e in range(count):
         if archive[e, 0] <= cycles and archive[e, 1] <= on_chip and archive[e, 2] <= dram:
-            if e > 0:  # the entry that just dominated is likely to dominate again: try it earlier next time
-                for c in range(3):
-                    archive[e, c], archive[e // 2, c] = archive[e // 2, c], archive[e, c]
-                for c in range(keys.shape[1]):
-                    keys[e, c], keys[e // 2, c] = keys[e // 2, c], keys[e, c]
             return count, archive, keys
-    kept = 0
     for e in range(count):
         if not (cycles <= archive[e, 0] and on_chip <= archive[e, 1] and dram <= archive[e, 2]):
             if kept != e:
@@ -110,331 +491,88 @@ def _offer(cycles, on_chip, dram, archive, count, key, keys):  # type: ignore[no
 
 
 @njit(cache=True)
-def search(t: Tables):  # type: ignore[no-untyped-def]
-    """Search one mapspace.
+def _runs_first(t, pre, v):  # type: ignore[no-untyped-def]
+    """Whether no earlier loop order runs the very same loops for this prefix (loops of bound 1 do not run)."""
+    for k in t.levels_with_orders:
+        mask = 1 << M
+        for d in _PREFIX:
+            if t.tiled[pre.picked[d]] >> k & 1:
+                mask |= 1 << d
+        if not t.canonical[v, k, mask]:
+            return False
+    return True
 
-    Returns (mappings that fit, mappings evaluated, points of shape (K, 3): cycles, on-chip pJ without MACs, DRAM
-    vector accesses, all for one group of the layer; keys of shape (K, 8): the row per dimension and the order).
+
+@njit(cache=True)
+def search(t: Tables, archive, keys, count, tag):  # type: ignore[no-untyped-def]
+    """Search one mapspace, going on from an archive of `count` points (see `layer.map_layer`).
+
+    Returns (prefix × row of M combinations that fit, mappings counted, the archive of shape (≥ K, 3): cycles,
+    on-chip pJ without MACs, DRAM vector accesses, all for one group; keys of shape (≥ K, 9): the row per dimension,
+    the loop order, `tag`; K).
     """
     n_levels = t.extent.shape[1]
-    last = n_levels - 1
     n_variants, n_positions = t.position_dim.shape
     n_m = t.rows[M]
-    m0 = t.offset[M]
-
-    # what a row of M contributes, level by level, contiguous over rows
-    m_extent = np.ascontiguousarray(t.extent[m0 : m0 + n_m].T)
-    m_unrolled = np.ascontiguousarray(t.unrolled[m0 : m0 + n_m].T)
-    m_total = t.total[m0 : m0 + n_m].copy()
-    m_x = np.ascontiguousarray(t.mesh_x[m0 : m0 + n_m].T)
-    m_y = np.ascontiguousarray(t.mesh_y[m0 : m0 + n_m].T)
-    m_x_max = np.array([m_x[k].max() for k in range(n_levels)])
-    m_y_max = np.array([m_y[k].max() for k in range(n_levels)])
-    m_extent_max = np.array([m_extent[k].max() for k in range(n_levels)])
-
+    rows = _rows_of_m(t)
+    pre = _Prefix(
+        np.zeros(7, dtype=np.int64),
+        np.ones((7, n_levels)),
+        np.ones((3, n_levels + 1)),
+        np.ones(n_levels + 1),
+        np.ones((3, n_levels)),
+        np.ones((2, n_levels)),
+        np.ones(4),
+        np.ones(n_levels),
+        np.ones((3, n_positions + 1)),
+    )
+    work = _Work(
+        np.empty(n_m, dtype=np.int64),
+        np.empty(n_m, dtype=np.int64),
+        np.empty(n_m),
+        np.empty(n_m),
+        np.empty(n_m),
+        np.empty(n_m),
+        np.empty(n_m),
+        np.empty(n_m),
+        np.empty(n_m),
+        np.zeros((n_levels, n_m)),
+        np.zeros((n_levels, n_m)),
+        np.empty((n_positions + 1, 3)),
+    )
+    key = np.zeros(9, dtype=np.int64)
+    key[8] = tag
     fitting = 0
-    evaluated = 0
-    count = 0
-    archive = np.empty((64, 3))
-    keys = np.empty((64, 8), dtype=np.int64)
-    key = np.zeros(8, dtype=np.int64)
-    picked = np.zeros(7, dtype=np.int64)
-    steps = np.empty((n_positions + 1, 3))
-
-    extent = np.ones((7, n_levels))
-    unrolled = np.ones(n_levels + 1)  # all dimensions but M
-    for_w = np.ones(n_levels + 1)  # the part of it that matters to each tensor
-    for_i = np.ones(n_levels + 1)
-    for_o = np.ones(n_levels + 1)
-    tile_w = np.ones(n_levels)
-    tile_i = np.ones(n_levels)
-    tile_o = np.ones(n_levels)
-    axis_w = np.ones(n_levels)
-    axis_h = np.ones(n_levels)
-    outside_i = np.ones(n_levels)
-    room = np.empty(n_levels)
-
-    index = np.empty(n_m, dtype=np.int64)
-    on_chip = np.empty(n_m)
-    dram = np.empty(n_m)
-    steps_cc = np.empty(n_m)
-    slowest = np.empty(n_m)
-    moved = np.empty(n_m)
-    reads = np.zeros((n_levels, n_m))
-    writes = np.zeros((n_levels, n_m))
-    idle_w = np.empty(n_positions + 1)  # product of irrelevant loops beyond a position
-    idle_o = np.empty(n_positions + 1)
-    stalls = False
-    for k in range(n_levels):
-        if t.read_bandwidth[k] < np.inf or t.write_bandwidth[k] < np.inf or t.shared_bandwidth[k] < np.inf:
-            stalls = True
-
+    counted = 0
     for flat in range(t.rows[N] * t.rows[R] * t.rows[S] * t.rows[C] * t.rows[P] * t.rows[Q]):
         rest = flat
         for d in (Q, P, C, S, R, N):
-            picked[d] = t.offset[d] + rest % t.rows[d]
+            pre.picked[d] = t.offset[d] + rest % t.rows[d]
+            key[d] = t.original[pre.picked[d]]
             rest //= t.rows[d]
-
-        # mesh first: it turns most prefixes away
-        legal = True
-        for k in range(n_levels):
-            x = 1.0
-            y = 1.0
-            for d in (N, C, P, Q, R, S):
-                x *= t.mesh_x[picked[d], k]
-                y *= t.mesh_y[picked[d], k]
-            if x > t.limit_x[k] or y > t.limit_y[k]:
-                legal = False
-                break
-        if not legal:
-            continue
-        for k in range(n_levels):
-            for d in (N, C, P, Q, R, S):
-                extent[d, k] = t.extent[picked[d], k]
-            axis_w[k] = t.stride[R] * (extent[R, k] - 1) + t.stride[P] * (extent[P, k] - 1) + 1
-            axis_h[k] = t.stride[S] * (extent[S, k] - 1) + t.stride[Q] * (extent[Q, k] - 1) + 1
-            tile_w[k] = extent[C, k] * extent[R, k] * extent[S, k]
-            tile_o[k] = extent[N, k] * extent[P, k] * extent[Q, k]
-            tile_i[k] = extent[N, k] * extent[C, k] * axis_w[k] * axis_h[k]
-            room[k] = np.inf
-            if t.words[k] < np.inf:
-                free = t.words[k]
-                per_m = 0.0
-                if t.keeps[1, k]:
-                    free -= tile_i[k]
-                if t.keeps[0, k]:
-                    per_m += tile_w[k]
-                if t.keeps[2, k]:
-                    per_m += tile_o[k]
-                if free < per_m:
-                    legal = False
-                    break
-                if per_m > 0:
-                    room[k] = floor(free / per_m)
-        if not legal:
-            continue
-
-        # rows of M that fit beside this prefix
-        n_fit = n_m
-        for i in range(n_m):
-            index[i] = i
-        for k in range(n_levels):
-            x = 1.0
-            y = 1.0
-            for d in (N, C, P, Q, R, S):
-                x *= t.mesh_x[picked[d], k]
-                y *= t.mesh_y[picked[d], k]
-            left_x = floor(t.limit_x[k] / x)
-            left_y = floor(t.limit_y[k] / y)
-            if m_x_max[k] > left_x:
-                n = 0
-                for j in range(n_fit):
-                    i = index[j]
-                    index[n] = i
-                    n += 1 if m_x[k, i] <= left_x else 0
-                n_fit = n
-            if m_y_max[k] > left_y:
-                n = 0
-                for j in range(n_fit):
-                    i = index[j]
-                    index[n] = i
-                    n += 1 if m_y[k, i] <= left_y else 0
-                n_fit = n
-            if m_extent_max[k] > room[k]:
-                n = 0
-                for j in range(n_fit):
-                    i = index[j]
-                    index[n] = i
-                    n += 1 if m_extent[k, i] <= room[k] else 0
-                n_fit = n
+        n_fit = _enter(t, rows, pre, work)
         if n_fit == 0:
             continue
-        fitting += n_fit * n_variants
-
-        total_w = 1.0
-        total_o = 1.0
-        total = 1.0
-        for d in (N, C, P, Q, R, S):
-            total *= t.total[picked[d]]
-            if d in (C, R, S):
-                total_w *= t.total[picked[d]]
-            if d in (N, P, Q):
-                total_o *= t.total[picked[d]]
-        for k in range(n_levels + 1):
-            for_w[k] = t.unrolled[picked[C], k] * t.unrolled[picked[R], k] * t.unrolled[picked[S], k]
-            for_o[k] = t.unrolled[picked[N], k] * t.unrolled[picked[P], k] * t.unrolled[picked[Q], k]
-            unrolled[k] = for_w[k] * for_o[k]
-            for_i[k] = unrolled[k]
-        for k in range(n_levels):
-            inside = 1.0
-            for d in (N, C, P, Q, R, S):
-                inside *= extent[d, k]
-            outside_i[k] = total / (unrolled[k + 1] * inside)
-        for j in range(n_fit):
-            i = index[j]
-            steps_cc[j] = (total / unrolled[0]) * (m_total[i] / m_unrolled[0, i])
-
-        for v in range(n_variants):
-            repeat = False
-            for k in t.levels_with_orders:
-                mask = 1 << M
-                for d in (N, C, P, Q, R, S):
-                    if t.tiled[picked[d]] >> k & 1:
-                        mask |= 1 << d
-                if not t.canonical[v, k, mask]:
-                    repeat = True
-            if repeat:
+        fitting += n_fit
+        if n_variants >= _WORTH_BOUNDING and count > 0:
+            _count(t, rows, pre, work, n_fit, 0, True, False)
+            n_fit = _unbeaten(work, n_fit, archive, keys, count)
+            for j in range(n_fit):
+                work.index[j] = work.index[work.left[j]]
+                work.steps[j] = work.steps[work.left[j]]
+            if n_fit == 0:
                 continue
-            evaluated += n_fit
-            for p in range(n_positions + 1):
-                idle_w[p] = t.beyond[v, picked[N], p] * t.beyond[v, picked[P], p] * t.beyond[v, picked[Q], p]
-                idle_o[p] = t.beyond[v, picked[C], p] * t.beyond[v, picked[R], p] * t.beyond[v, picked[S], p]
-            for j in range(n_fit):
-                on_chip[j] = 0.0
-                dram[j] = 0.0
-                moved[j] = steps_cc[j]
-            if stalls:
-                for k in range(n_levels):
-                    for j in range(n_fit):
-                        reads[k, j] = 0.0
-                        writes[k, j] = 0.0
-
-            # weights
-            child = -1
-            for k in range(n_levels):
-                if not t.keeps[0, k]:
-                    continue
-                served = for_w[child + 1] / for_w[k + 1]
-                prefix_first = min(t.first[v, picked[C], k], t.first[v, picked[R], k], t.first[v, picked[S], k])
-                words = total_w / for_w[k + 1]
-                block = t.block[k]
-                if k == last:
-                    for j in range(n_fit):
-                        i = index[j]
-                        access = moved[j] * served * (m_unrolled[child + 1, i] / m_unrolled[k + 1, i])
-                        dram[j] += ceil(access / block)
-                        if stalls:
-                            reads[k, j] += access / steps_cc[j]
-                else:
-                    for j in range(n_fit):
-                        i = index[j]
-                        access = moved[j] * served * (m_unrolled[child + 1, i] / m_unrolled[k + 1, i])
-                        p = min(prefix_first, t.first[v, m0 + i, k])
-                        fill = words * (m_total[i] / m_unrolled[k + 1, i]) * idle_w[p]
-                        used = min(unrolled[k + 1] * m_unrolled[k + 1, i], t.charged_instances[k])
-                        on_chip[j] += (
-                            ceil(access / block) * t.read_pj[k] + ceil(fill / block) * t.write_pj[k]
-                        ) * used
-                        if stalls:
-                            reads[k, j] += access / steps_cc[j]
-                            writes[k, j] += fill / steps_cc[j]
-                        moved[j] = fill
-                child = k
-
-            # inputs: M only repeats what the prefix moves
-            child = -1
-            for j in range(n_fit):
-                moved[j] = steps_cc[j]
-            for k in range(n_levels):
-                if not t.keeps[1, k]:
-                    continue
-                served = for_i[child + 1] / for_i[k + 1]
-                block = t.block[k]
-                if k == last:
-                    for j in range(n_fit):
-                        access = moved[j] * served
-                        dram[j] += ceil(access / block)
-                        if stalls:
-                            reads[k, j] += access / steps_cc[j]
-                else:
-                    prefix_first, seen, unseen, fresh, slides = _input_walk(
-                        v, k, tile_i[k], axis_w[k], axis_h[k], picked,
-                        t.factor, t.step, t.position_dim, t.position_level, t.stride, steps,
-                    )  # fmt: skip
-                    for j in range(n_fit):
-                        i = index[j]
-                        access = moved[j] * served
-                        if t.first[v, m0 + i, k] < prefix_first:
-                            fill = seen * t.beyond[v, m0 + i, prefix_first]
-                        elif slides == 0:
-                            fill = unseen * t.beyond[v, m0 + i, prefix_first]
-                        else:
-                            fill = tile_i[k]
-                            # the loop over M may stand between the relevant ones, where order matters
-                            d = t.position_dim[v, prefix_first]
-                            n_first = t.factor[v, picked[d], prefix_first]
-                            fill += (n_first - 1.0) * fresh
-                            at = prefix_first
-                            for s in range(slides):
-                                p = int(steps[s, 0])
-                                fill *= t.beyond[v, m0 + i, at] / t.beyond[v, m0 + i, p]
-                                at = p
-                                if steps[s, 2] == 1.0:
-                                    fill += (steps[s, 1] - 1.0) * (fill - tile_i[k] + fresh)
-                                else:
-                                    fill *= steps[s, 1]
-                            fill *= t.beyond[v, m0 + i, at]
-                        used = min(unrolled[k + 1] * m_unrolled[k + 1, i], t.charged_instances[k])
-                        on_chip[j] += (
-                            ceil(access / block) * t.read_pj[k] + ceil(fill / block) * t.write_pj[k]
-                        ) * used
-                        if stalls:
-                            reads[k, j] += access / steps_cc[j]
-                            writes[k, j] += fill / steps_cc[j]
-                        moved[j] = fill
-                child = k
-
-            # outputs
-            child = -1
-            for j in range(n_fit):
-                moved[j] = steps_cc[j]
-            for k in range(n_levels):
-                if not t.keeps[2, k]:
-                    continue
-                served = for_o[child + 1] / for_o[k + 1]
-                prefix_first = min(t.first[v, picked[N], k], t.first[v, picked[P], k], t.first[v, picked[Q], k])
-                words = total_o / for_o[k + 1]
-                block = t.block[k]
-                for j in range(n_fit):
-                    i = index[j]
-                    update = moved[j] * served * (m_unrolled[child + 1, i] / m_unrolled[k + 1, i])
-                    part = words * (m_total[i] / m_unrolled[k + 1, i])
-                    if k == last:
-                        dram[j] += ceil((update - part) / block) + ceil(update / block)
-                        if stalls:
-                            reads[k, j] += (update - part) / steps_cc[j]
-                            writes[k, j] += update / steps_cc[j]
-                    else:
-                        p = min(prefix_first, t.first[v, m0 + i, k])
-                        fill = part * idle_o[p]
-                        used = min(unrolled[k + 1] * m_unrolled[k + 1, i], t.charged_instances[k])
-                        on_chip[j] += (
-                            ceil((update - part) / block) * t.read_pj[k]
-                            + (ceil((fill - part) / block) + ceil(update / block)) * t.write_pj[k]
-                        ) * used
-                        if stalls:
-                            reads[k, j] += (update - part) / steps_cc[j]
-                            writes[k, j] += (fill - part + update) / steps_cc[j]
-                        moved[j] = fill
-                child = k
-
-            for j in range(n_fit):
-                slowest[j] = steps_cc[j]
-            if stalls:
-                for k in range(n_levels):
-                    for j in range(n_fit):
-                        if reads[k, j] > t.read_bandwidth[k]:
-                            slowest[j] = max(slowest[j], ceil(steps_cc[j] / (t.read_bandwidth[k] / reads[k, j])))
-                        if writes[k, j] > t.write_bandwidth[k]:
-                            slowest[j] = max(slowest[j], ceil(steps_cc[j] / (t.write_bandwidth[k] / writes[k, j])))
-                        both = reads[k, j] + writes[k, j]
-                        if both > t.shared_bandwidth[k]:
-                            slowest[j] = max(slowest[j], ceil(steps_cc[j] / (t.shared_bandwidth[k] / both)))
-
-            for d in (N, C, P, Q, R, S):
-                key[d] = picked[d] - t.offset[d]
+        counted_before = -1
+        for v in range(n_variants):
+            if n_variants > 1 and not _runs_first(t, pre, v):
+                continue
+            counted += n_fit
+            _count(t, rows, pre, work, n_fit, v, False, counted_before == t.like[v])
+            counted_before = t.like[v]
             key[7] = v
-            for j in range(n_fit):
-                key[M] = index[j]
-                count, archive, keys = _offer(slowest[j], on_chip[j], dram[j], archive, count, key, keys)
-    return fitting, evaluated, archive[:count].copy(), keys[:count].copy()
+            n_left = _unbeaten(work, n_fit, archive, keys, count)
+            for left in range(n_left):
+                j = work.left[left]
+                key[M] = t.original[t.offset[M] + work.index[j]]
+                count, archive, keys = _insert(work.cycles[j], work.on_chip[j], work.dram[j], archive, count, key, keys)
+    return fitting, counted, archive, keys, count

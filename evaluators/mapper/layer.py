@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from evaluators import components
 from evaluators.mapper.energy import EnergyTable, price
 from evaluators.mapper.mapping import Mapping, bounds
@@ -66,11 +68,15 @@ def map_layer(shape: ConvShape, architecture: Architecture, table: EnergyTable =
 
     priced = price(architecture, table)
     space = mapspace(architecture, shape)
-    fitting, _, points, keys = search(tables(space, shape, priced))
+    laid_out = tables(space, shape, priced)
+    archive, keys = np.empty((64, 3)), np.empty((64, 9), dtype=np.int64)
+    fitting = found = 0
+    if laid_out.rows.all():
+        fitting, _, archive, keys, found = search(laid_out, archive, keys, 0, 0)
     if fitting == 0:
         raise IllegalDesign("layer does not map", _why_nothing_fits(space, shape))
     candidates = []
-    for (cycles, on_chip_pj, dram), key in zip(points, keys, strict=True):
+    for (cycles, on_chip_pj, dram), key in zip(archive[:found], keys[:found], strict=True):
         mapping = space.mapping(dict(zip(DIMS, (int(row) for row in key[:7]), strict=True)), int(key[7]))
         compute_cycles = 1
         for loops in mapping.levels:
@@ -81,7 +87,7 @@ def map_layer(shape: ConvShape, architecture: Architecture, table: EnergyTable =
     macs = 1
     for n in space.bounds.values():
         macs *= n
-    return LayerMappings(space.size, int(fitting), macs, shape.one_group.macs, tuple(candidates))
+    return LayerMappings(space.size, int(fitting) * len(space.orders), macs, shape.one_group.macs, tuple(candidates))
 
 
 def _why_nothing_fits(space: Mapspace, shape: ConvShape) -> str:

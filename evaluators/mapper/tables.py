@@ -7,6 +7,7 @@ are counted together. Whole numbers are held as doubles: they stay exact below 2
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +26,7 @@ class Tables(NamedTuple):
     """Arguments of `kernel.search`. L levels, D = 7 dimensions, R rows, P temporal positions, V order variants."""
 
     offset: np.ndarray  # (D,) first row of each dimension
+    original: np.ndarray  # (R,) the row's number in the mapspace, before rows that fit nowhere were left out
     rows: np.ndarray  # (D,) rows of each dimension
     extent: np.ndarray  # (R, L) product of factors at levels up to k, k's spatial ones included
     unrolled: np.ndarray  # (R, L + 1) product of spatial factors at levels above k; index k + 1
@@ -37,12 +39,14 @@ class Tables(NamedTuple):
     first: np.ndarray  # (V, R, L) position of the first temporal factor above 1 outside level k; P if none
     position_dim: np.ndarray  # (V, P) whose factor a position may hold
     position_level: np.ndarray  # (V, P)
+    like: np.ndarray  # (V,) equal for neighbours under which weights and outputs move the same; unique if stalls may
     canonical: np.ndarray  # (V, L, 128) whether a level's order is the first that runs the same loops
     levels_with_orders: np.ndarray  # indices of levels that have several orders
     tiled: np.ndarray  # (R,) per level a bit: 1 << level is set where the temporal factor there is above 1
     keeps: np.ndarray  # (3, L) weights, inputs, outputs
     words: np.ndarray  # (L,) capacity, inf where unlimited
     block: np.ndarray  # (L,)
+    per_word: np.ndarray  # (L,) 1 / block where that is exact (a power of two), else 0
     read_pj: np.ndarray  # (L,)
     write_pj: np.ndarray  # (L,)
     charged_instances: np.ndarray  # (L,) instances there are, over the cluster size
@@ -51,56 +55,58 @@ class Tables(NamedTuple):
     read_bandwidth: np.ndarray  # (L,) words per cycle, inf where it cannot stall
     write_bandwidth: np.ndarray  # (L,)
     shared_bandwidth: np.ndarray  # (L,)
+    may_stall: np.ndarray  # (L,) whether one of the three is finite
     stride: np.ndarray  # (D,) stride of P and Q, dilation of R and S, 1 for the rest
 
 
 def tables(space: Mapspace, shape: ConvShape, priced: Priced) -> Tables:
     """Lay out a mapspace with the energies of its architecture. Arrays are described at `Tables`."""
     architecture = space.architecture
-    n_levels = len(architecture.levels)
-    counts = np.array([len(space.factors[d]) for d in DIMS])
+    levels = architecture.levels
+    n_levels = len(levels)
+    temporal, mesh = _factors_per_level(space)
+    fits = _alone(space, shape, temporal, mesh)
+    for per_dim in (temporal, mesh["X"], mesh["Y"]):
+        per_dim[:] = [rows[legal] for rows, legal in zip(per_dim, fits, strict=True)]
+    originals = np.concatenate([np.flatnonzero(legal) for legal in fits])
+    counts = np.array([len(rows) for rows in temporal])
     offset = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    n_rows = int(counts.sum())
-
-    temporal = np.ones((n_rows, n_levels))
-    mesh = {axis: np.ones((n_rows, n_levels)) for axis in "XY"}
-    for d, dim in enumerate(DIMS):
-        block = slice(offset[d], offset[d] + counts[d])
-        for s, slot in enumerate(space.slots[dim]):
-            target = temporal if slot.kind == "T" else mesh[slot.kind]
-            target[block, slot.level] *= space.factors[dim][:, s]
-    spatial = mesh["X"] * mesh["Y"]
-    extent = np.cumprod(temporal * spatial, axis=1)
-    unrolled = np.ones((n_rows, n_levels + 1))
+    in_time, on_x, on_y = (np.concatenate(per_dim) for per_dim in (temporal, mesh["X"], mesh["Y"]))
+    spatial = on_x * on_y
+    extent = np.cumprod(in_time * spatial, axis=1)
+    unrolled = np.ones((len(extent), n_levels + 1))
     unrolled[:, :-1] = np.cumprod(spatial[:, ::-1], axis=1)[:, ::-1]
 
     dim_of_row = np.repeat(np.arange(len(DIMS)), counts)
-    variants = [_order(space, sequence, temporal, spatial, extent, dim_of_row) for sequence in space.orders]
+    variants = [_order(sequence, in_time, spatial, extent, dim_of_row) for sequence in space.orders]
     canonical, with_orders = _canonical(space)
-    bits = (temporal > 1) @ (1 << np.arange(n_levels))
+    bits = (in_time > 1) @ (1 << np.arange(n_levels))
     strides = {"P": shape.stride_w, "Q": shape.stride_h, "R": shape.dilation_w, "S": shape.dilation_h}
-    levels = architecture.levels
     read_bw, write_bw, shared_bw = _bandwidths(space, shape)
+    may_stall = np.isfinite(read_bw) | np.isfinite(write_bw) | np.isfinite(shared_bw)
     return Tables(
         offset=offset.astype(np.int64),
+        original=originals.astype(np.int64),
         rows=counts.astype(np.int64),
         extent=extent,
         unrolled=unrolled,
         total=extent[:, -1].copy(),
-        mesh_x=mesh["X"],
-        mesh_y=mesh["Y"],
+        mesh_x=on_x,
+        mesh_y=on_y,
         factor=np.stack([v[0] for v in variants]),
         step=np.stack([v[1] for v in variants]),
         beyond=np.stack([v[2] for v in variants]),
         first=np.stack([v[3] for v in variants]),
         position_dim=np.stack([v[4] for v in variants]),
         position_level=np.stack([v[5] for v in variants]),
+        like=_like(space.orders) if not may_stall.any() else np.arange(len(space.orders)),
         canonical=canonical,
         levels_with_orders=with_orders,
         tiled=bits.astype(np.int64),
         keeps=np.array([[t in level.keeps for level in levels] for t in _TENSORS]),
         words=np.array([np.inf if level.words is None else float(level.words) for level in levels]),
         block=np.array([float(level.block) for level in levels]),
+        per_word=np.array([0.0 if level.block & (level.block - 1) else 1.0 / level.block for level in levels]),
         read_pj=np.array(priced.read_pj),
         write_pj=np.array(priced.write_pj),
         charged_instances=np.array(
@@ -111,12 +117,68 @@ def tables(space: Mapspace, shape: ConvShape, priced: Priced) -> Tables:
         read_bandwidth=read_bw,
         write_bandwidth=write_bw,
         shared_bandwidth=shared_bw,
+        may_stall=may_stall,
         stride=np.array([float(strides.get(d, 1)) for d in DIMS]),
     )
 
 
+def _factors_per_level(space: Mapspace) -> tuple[list[np.ndarray], dict[str, list[np.ndarray]]]:
+    """Per dimension, arrays (rows, L) of the factor in time at each level, and of the factors on its mesh axes."""
+    n_levels = len(space.architecture.levels)
+    kinds: dict[str, list[np.ndarray]] = {"T": [], "X": [], "Y": []}
+    for dim in DIMS:
+        rows = {kind: np.ones((len(space.factors[dim]), n_levels)) for kind in kinds}
+        for s, slot in enumerate(space.slots[dim]):
+            rows[slot.kind][:, slot.level] *= space.factors[dim][:, s]
+        for kind, found in kinds.items():
+            found.append(rows[kind])
+    return kinds["T"], {axis: kinds[axis] for axis in "XY"}
+
+
+def _alone(
+    space: Mapspace, shape: ConvShape, temporal: list[np.ndarray], mesh: dict[str, list[np.ndarray]]
+) -> list[np.ndarray]:
+    """Per dimension, which rows fit mesh and buffers beside the least that every other dimension can take."""
+    levels = space.architecture.levels
+    extents = [np.cumprod(t * x * y, axis=1) for t, x, y in zip(temporal, mesh["X"], mesh["Y"], strict=True)]
+    least = [e.min(axis=0) for e in extents]
+    legal = []
+    for d in range(len(DIMS)):
+        fits = np.ones(len(temporal[d]), dtype=bool)
+        for axis, limits in (("X", [lv.mesh_x for lv in levels]), ("Y", [lv.mesh_y for lv in levels])):
+            others = np.prod([mesh[axis][o].min(axis=0) for o in range(len(DIMS)) if o != d], axis=0)
+            fits &= (mesh[axis][d] * others <= limits).all(axis=1)
+        n, m, c, p, q, r, s = (extents[o] if o == d else least[o][None, :] for o in range(len(DIMS)))
+        width = shape.dilation_w * (r - 1) + shape.stride_w * (p - 1) + 1
+        height = shape.dilation_h * (s - 1) + shape.stride_h * (q - 1) + 1
+        tile = {"W": m * c * r * s, "I": n * c * width * height, "O": n * m * p * q}
+        for k, level in enumerate(levels):
+            if level.words is not None and level.keeps:
+                need = sum(np.broadcast_to(tile[t][:, k], fits.shape) for t in level.keeps)
+                fits &= need <= level.words
+        legal.append(fits)
+    return legal
+
+
+@cache
+def _like(orders: tuple[tuple[str, ...], ...]) -> np.ndarray:
+    """A number per order variant, equal where weights and outputs see the same runs of (ir)relevant loops."""
+
+    def runs(sequence: tuple[str, ...], relevant: str) -> tuple[object, ...]:
+        seen: list[tuple[bool, list[tuple[int, str]]]] = []
+        for k, order in enumerate(sequence):
+            for dim in order:
+                if not seen or seen[-1][0] != (dim in relevant):
+                    seen.append((dim in relevant, []))
+                seen[-1][1].append((k, dim))
+        return tuple((kind, tuple(sorted(places))) for kind, places in seen)
+
+    numbers: dict[object, int] = {}
+    keys = [(runs(sequence, "MCRS"), runs(sequence, "NMPQ")) for sequence in orders]
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
+
+
 def _order(
-    space: Mapspace,
     sequence: tuple[str, ...],
     temporal: np.ndarray,
     spatial: np.ndarray,
