@@ -140,22 +140,26 @@ def _alone(
 ) -> list[np.ndarray]:
     """Per dimension, which rows fit mesh and buffers beside the least that every other dimension can take."""
     levels = space.architecture.levels
+    words = np.array([np.inf if level.words is None else level.words for level in levels])
+    keeps = {t: np.array([t in level.keeps for level in levels]) for t in _TENSORS}
+    limits = {"X": np.array([level.mesh_x for level in levels]), "Y": np.array([level.mesh_y for level in levels])}
     extents = [np.cumprod(t * x * y, axis=1) for t, x, y in zip(temporal, mesh["X"], mesh["Y"], strict=True)]
-    least = [e.min(axis=0) for e in extents]
+    least = np.array([extent.min(axis=0) for extent in extents])
+    least_mesh = {axis: np.array([rows.min(axis=0) for rows in mesh[axis]]) for axis in "XY"}
     legal = []
     for d in range(len(DIMS)):
-        fits = np.ones(len(temporal[d]), dtype=bool)
-        for axis, limits in (("X", [lv.mesh_x for lv in levels]), ("Y", [lv.mesh_y for lv in levels])):
-            others = np.prod([mesh[axis][o].min(axis=0) for o in range(len(DIMS)) if o != d], axis=0)
-            fits &= (mesh[axis][d] * others <= limits).all(axis=1)
-        n, m, c, p, q, r, s = (extents[o] if o == d else least[o][None, :] for o in range(len(DIMS)))
+        if len(extents[d]) == 1:  # a single row is for the kernel to judge
+            legal.append(np.ones(1, dtype=bool))
+            continue
+        fits = np.ones(len(extents[d]), dtype=bool)
+        for axis in "XY":
+            others = np.delete(least_mesh[axis], d, axis=0).prod(axis=0)
+            fits &= (mesh[axis][d] * others <= limits[axis]).all(axis=1)
+        n, m, c, p, q, r, s = (extents[o] if o == d else least[o] for o in range(len(DIMS)))
         width = shape.dilation_w * (r - 1) + shape.stride_w * (p - 1) + 1
         height = shape.dilation_h * (s - 1) + shape.stride_h * (q - 1) + 1
-        tile = {"W": m * c * r * s, "I": n * c * width * height, "O": n * m * p * q}
-        for k, level in enumerate(levels):
-            if level.words is not None and level.keeps:
-                need = sum(np.broadcast_to(tile[t][:, k], fits.shape) for t in level.keeps)
-                fits &= need <= level.words
+        need = keeps["W"] * (m * c * r * s) + keeps["I"] * (n * c * width * height) + keeps["O"] * (n * m * p * q)
+        fits &= (need <= words).all(axis=1)
         legal.append(fits)
     return legal
 
@@ -213,13 +217,24 @@ def _canonical(space: Mapspace) -> tuple[np.ndarray, np.ndarray]:
     levels = space.architecture.levels
     canonical = np.ones((len(space.orders), len(levels), 1 << len(DIMS)), dtype=np.bool_)
     for k, level in enumerate(levels):
-        for v, sequence in enumerate(space.orders):
-            earlier = level.orders[: level.orders.index(sequence[k])]
-            for mask in range(1 << len(DIMS)) if earlier else ():
-                present = {dim for d, dim in enumerate(DIMS) if mask >> d & 1}
-                runs = [d for d in sequence[k] if d in present]
-                canonical[v, k, mask] = all([d for d in other if d in present] != runs for other in earlier)
+        if len(level.orders) > 1:
+            runs_first = _runs_first(level.orders)
+            canonical[:, k] = [runs_first[level.orders.index(sequence[k])] for sequence in space.orders]
     return canonical, np.array([k for k, level in enumerate(levels) if len(level.orders) > 1], dtype=np.int64)
+
+
+@cache
+def _runs_first(orders: tuple[str, ...]) -> np.ndarray:
+    """Of a level's orders (rows) and sets of tiled dimensions (columns), whether no earlier order runs the same."""
+    result = np.ones((len(orders), 1 << len(DIMS)), dtype=np.bool_)
+    for mask in range(1 << len(DIMS)):
+        present = {dim for d, dim in enumerate(DIMS) if mask >> d & 1}
+        seen: set[str] = set()
+        for o, order in enumerate(orders):
+            runs = "".join(d for d in order if d in present)
+            result[o, mask] = runs not in seen
+            seen.add(runs)
+    return result
 
 
 def _bandwidths(space: Mapspace, shape: ConvShape) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
