@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
+from itertools import pairwise
 
 import numpy as np
 
@@ -71,7 +72,7 @@ class Front:
     def groups(self) -> list[tuple[int, int]]:
         """Half-open ranges of rows with equal objectives, in order."""
         starts = [i for i in range(len(self)) if i == 0 or (self.values[i] != self.values[i - 1]).any()]
-        return list(zip(starts, [*starts[1:], len(self)], strict=True))
+        return list(pairwise([*starts, len(self)]))
 
     def sha256(self) -> str:
         """A hash of the front: objective values and knob indices, bit by bit."""

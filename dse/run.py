@@ -229,7 +229,7 @@ def _evaluated(
     chunk = 8 * run.workers
     try:
         for i in range(0, len(proposals), chunk):
-            if run.out_of_time:
+            if run.out_of_time and i > 0:  # every run gets on, however short its time
                 break
             part = proposals[i : i + chunk]
             points = [run.spec.space.decode(indices) for indices in part]
@@ -301,7 +301,7 @@ def _exact(run: _Run, store: Store) -> str:
     following = state["next"]
     size = algorithms.load("exact").batch_size
     while following < architectures:
-        if run.out_of_time:
+        if run.out_of_time and run.new:
             return "time limit"
         batch = [
             tuple(int(i) for i in np.unravel_index(k, [len(knob.values) for knob in own]))

@@ -27,7 +27,8 @@ LEGAL = "legal"
 class OptunaProposer:
     """A study in memory in which the sampler sees all trials told so far.
 
-    `attributes` gives what the sampler had written down about the trial of a position (NSGA-II: its generation).
+    `attributes` gives what the sampler had written down about the trial of a position, `recalled` brings back what it
+    had worked out from that many trials.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class OptunaProposer:
         make_sampler: Callable[[int], optuna.samplers.BaseSampler],
         distributions: dict[str, optuna.distributions.BaseDistribution],
         attributes: Callable[[int], dict[str, Any]] = lambda position: {},
+        recalled: Callable[[optuna.Study, int], None] = lambda study, trials: None,
     ) -> None:
         import optuna
 
@@ -44,6 +46,7 @@ class OptunaProposer:
         self._make_sampler = make_sampler
         self._distributions = distributions
         self._attributes = attributes
+        self._recalled = recalled
         self._seen: set[tuple[int, ...]] = set()
         self._asked: list[optuna.trial.Trial] = []
         self._study = optuna.create_study(
@@ -72,6 +75,9 @@ class OptunaProposer:
                 indices = found
                 self._study.enqueue_trial(self._params(indices))
                 trial = self._study.ask(self._distributions)
+                # The sampler was not asked about this one, so it noted nothing down.
+                for key, value in self._attributes(position + len(proposals)).items():
+                    self._study._storage.set_trial_system_attr(trial._trial_id, key, value)
             seen.add(indices)
             self._asked.append(trial)
             proposals.append(indices)
@@ -101,6 +107,7 @@ class OptunaProposer:
                     )
                 )
             self._seen.update(trial.indices for trial in batch)
+        self._recalled(self._study, sum(len(batch) for batch in batches))
 
     def _violations(self, trial: Trial) -> dict[str, float]:
         if trial.metrics is None:

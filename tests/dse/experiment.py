@@ -1,0 +1,24 @@
+"""An experiment with the fake evaluator, for tests that start, kill and resume real processes."""
+
+import os
+from dataclasses import replace
+
+from dse import StudySpec, launch
+from tests.dse import fakes
+
+
+def study() -> StudySpec:
+    """The fake network's front."""
+    made = fakes.spec("nsga2", batch_size=10)
+    return replace(made, space=fakes.small_space()) if os.environ.get("FAKE_SPACE") == "small" else made
+
+
+def evaluator(spec: StudySpec) -> fakes.FakeEvaluator:
+    """The fake, slowed down by FAKE_DELAY_S seconds per evaluation, logging what it evaluates to FAKE_LOG."""
+    return fakes.FakeEvaluator(
+        delay_s=float(os.environ.get("FAKE_DELAY_S", "0")), log=os.environ.get("FAKE_LOG")
+    )
+
+
+if __name__ == "__main__":
+    launch(study, evaluator=evaluator)

@@ -1,0 +1,131 @@
+"""`exact` against walking through every design one by one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dse.front import Front
+from dse.result import StudyResult
+from dse.run import run_study
+from dse.study import Constraint, StudySpec
+from evaluators.costs import METRICS
+from search_spaces.errors import IllegalDesign
+from tests.dse import fakes
+
+
+def enumerate_slowly(spec: StudySpec, evaluator: fakes.FakeEvaluator) -> tuple[Front, Counter[str], Counter[str]]:
+    """The front, and how many designs are illegal or infeasible and why, from single evaluations."""
+    illegal: Counter[str] = Counter()
+    infeasible: Counter[str] = Counter()
+    rows, indices = [], []
+    for position in range(spec.space.size):
+        point = spec.space.decode(spec.space.indices_of(position))
+        try:
+            metrics = evaluator.metrics(point)
+        except IllegalDesign as error:
+            illegal[error.reason] += 1
+            continue
+        broken = [c for c in spec.constraints if metrics[c.metric] / c.maximum - 1 > 0]
+        infeasible.update(str(c) for c in broken)
+        if not broken:
+            rows.append([metrics[name] for name in METRICS])
+            indices.append(point.indices)
+    values = np.array(rows)
+    return Front.of(spec.objectives, METRICS, np.array(indices), values), illegal, infeasible
+
+
+def assert_equal(result: StudyResult, spec: StudySpec) -> None:
+    front, illegal, infeasible = enumerate_slowly(spec, fakes.FakeEvaluator())
+    assert result.front.indices.tolist() == front.indices.tolist()
+    assert result.front.metrics.tolist() == front.metrics.tolist()
+    assert result.front.sha256() == front.sha256()
+    assert result.counts.illegal == illegal
+    assert result.counts.infeasible == infeasible
+    assert result.counts.designs == spec.space.size
+    assert result.exact
+
+
+@pytest.mark.parametrize(
+    "objectives", [("sensor_energy_j", "latency_s"), ("latency_s", "area_mm2"), ("sensor_energy_j", "latency_s", "area_mm2")]
+)
+def test_exact_equals_a_slow_enumeration(tmp_path: Path, objectives: tuple[str, ...]) -> None:
+    spec = fakes.spec("exact", space=fakes.small_space(), objectives=objectives)
+    result = run_study(spec, tmp_path, evaluator=fakes.FakeEvaluator())
+    assert len(result.front) > result.front.size or objectives != ("sensor_energy_j", "latency_s")
+    assert_equal(result, spec)
+
+
+@settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    pes=st.lists(st.sampled_from([1, 2, 4, 8, 16, 32]), min_size=1, max_size=2, unique=True),
+    clocks=st.lists(st.sampled_from([25, 100, 400, 800]), min_size=1, max_size=2, unique=True),
+    area=st.floats(0.5, 10),
+    power=st.floats(0.01, 0.5),
+)
+def test_exact_equals_a_slow_enumeration_on_any_space(
+    tmp_path_factory: pytest.TempPathFactory, pes: list[int], clocks: list[int], area: float, power: float
+) -> None:
+    spec = fakes.spec(
+        "exact",
+        space=fakes.space(pes, clocks),
+        constraints=(Constraint("area_mm2", area), Constraint("sensor_power_w", power)),
+    )
+    result = run_study(spec, tmp_path_factory.mktemp("any"), evaluator=fakes.FakeEvaluator())
+    if not len(result.front):
+        assert result.counts.feasible == 0
+        return
+    assert_equal(result, spec)
+
+
+def test_an_interrupted_exact_study_goes_on_to_the_same_front(tmp_path: Path) -> None:
+    spec = fakes.spec("exact", space=fakes.space(pes=(2, 4, 8), clocks=(100, 800)))
+    whole = run_study(spec, tmp_path / "whole", evaluator=fakes.FakeEvaluator())
+    parts = tmp_path / "parts"
+    # 32 of the 108 architectures are 1,152 designs: the first batch is committed, the second is not.
+    stopped = run_study(spec, parts, evaluator=fakes.FakeEvaluator(interrupt_after=1500))
+    assert stopped.session is not None and stopped.session.stopped_by == "interrupt"
+    assert not stopped.exact and 0 < stopped.counts.designs < spec.space.size
+    resumed = run_study(spec, parts, evaluator=fakes.FakeEvaluator())
+    assert resumed.session is not None and resumed.session.resumed_trials == stopped.counts.designs
+    assert resumed.exact and resumed.front.sha256() == whole.front.sha256()
+    assert resumed.counts == whole.counts and resumed.baselines == whole.baselines
+
+
+def test_baselines_are_the_best_of_each_extreme(tmp_path: Path) -> None:
+    spec = fakes.spec("exact", space=fakes.small_space())
+    result = run_study(spec, tmp_path, evaluator=fakes.FakeEvaluator())
+    evaluator = fakes.FakeEvaluator()
+    found = {}
+    for position in range(spec.space.size):
+        point = spec.space.decode(spec.space.indices_of(position))
+        try:
+            metrics = evaluator.metrics(point)
+        except IllegalDesign:
+            continue
+        if all(v <= 0 for v in spec.violations(metrics)):
+            found[point.indices] = metrics
+    best = {baseline.label: baseline for baseline in result.baselines}
+    for place, cut in (("all on the edge", 0), ("all on the sensor", len(fakes.CUTS) - 1)):
+        for objective in spec.objectives:
+            expected = min(m[objective] for i, m in found.items() if i[0] == cut)
+            label = next(label for label in best if label.startswith(place) and objective in label)
+            assert best[label].metrics[objective] == expected
+            assert found[best[label].indices] == best[label].metrics
+            assert not best[label].broken
+
+
+def test_a_baseline_that_must_break_a_constraint_says_so(tmp_path: Path) -> None:
+    spec = replace(
+        fakes.spec("exact", space=fakes.small_space()),
+        constraints=(Constraint("link_utilisation", 1.0), Constraint("sensor_memory_bytes", 5e5)),
+    )
+    result = run_study(spec, tmp_path, evaluator=fakes.FakeEvaluator())
+    sensor = [b for b in result.baselines if b.label.startswith("all on the sensor")]
+    assert sensor and all(b.broken == ("sensor_memory_bytes <= 500000",) for b in sensor)

@@ -1,0 +1,197 @@
+"""Real processes, killed with SIGKILL as a group at random moments, against the study that was never stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from dse.report import FILES
+from dse.run import run_study
+from dse.store import read_store
+from dse.study import StudySpec, Trial
+from search_spaces.errors import UserError
+from tests.dse import fakes
+
+ROOT = Path(__file__).parents[2]
+BUDGET = 44
+BATCH = 10
+
+
+def start(algorithm: str, out: Path, log: Path | None = None, delay_s: float = 0.01) -> subprocess.Popen[str]:
+    """The experiment of this folder as a process group of its own."""
+    environment = os.environ | {"FAKE_DELAY_S": str(delay_s), "PYTHONPATH": str(ROOT)}
+    environment |= {"FAKE_LOG": str(log)} if log else {}
+    command = [sys.executable, str(ROOT / "tests/dse/experiment.py")]
+    command += ["--algorithm", algorithm, "--budget", str(BUDGET), "--out", str(out), "--json"]
+    return subprocess.Popen(
+        command, cwd=out.parent, env=environment, start_new_session=True, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def stored(out: Path) -> list[Trial]:
+    """What is in the study's file; nothing where it does not exist yet."""
+    if not (out / "study.db").exists():
+        return []
+    store = read_store(out)
+    try:
+        return store.trials()
+    finally:
+        store.close()
+
+
+def uninterrupted(algorithm: str, out: Path) -> list[Trial]:
+    spec = fakes.spec(algorithm, batch_size=BATCH)
+    run_study(spec, out, budget=BUDGET, evaluator=fakes.FakeEvaluator())
+    return stored(out)
+
+
+@pytest.mark.parametrize("algorithm", ["optuna-nsga2", "nsga2"])
+def test_kill_9_loses_repeats_and_changes_nothing(algorithm: str, tmp_path: Path, slow: bool) -> None:
+    expected = uninterrupted(algorithm, tmp_path / "whole")
+    out = tmp_path / "timed"
+    before = time.monotonic()
+    _, errors = start(algorithm, out).communicate(timeout=120)
+    seconds = time.monotonic() - before
+    assert stored(out) == expected, errors
+
+    draw = random.Random(os.environ.get("KILL_SEED", algorithm))
+    killed = 0
+    rounds = 40 if slow else 1
+    for number in range(rounds):
+        out, log = tmp_path / f"round{number}", tmp_path / f"round{number}.log"
+        for _ in range(3):
+            known = [trial.indices for trial in stored(out)]
+            evaluated = log.read_text().count("\n") if log.exists() else 0
+            process = start(algorithm, out, log)
+            try:
+                # From the start of the interpreter, over the creation of the file, to the writing of results.
+                process.communicate(timeout=draw.uniform(0.15, 1.0) * seconds)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()
+                killed += 1
+            found = stored(out)
+            assert found == expected[: len(found)]
+            assert len(found) >= len(known)
+            again = log.read_text().splitlines()[evaluated:] if log.exists() else []
+            assert not {str(list(indices)) for indices in known} & set(again), "evaluated twice"
+            assert len(set(again)) == len(again)
+        known = [trial.indices for trial in stored(out)]
+        text, errors = start(algorithm, out, log).communicate(timeout=120)
+        assert stored(out) == expected, errors
+        assert json.loads(text)["run"]["resumed_trials"] == len(known)
+        assert json.loads((out / "run.json").read_text())["resumed_trials"] == len(known)
+        assert sorted(path.name for path in out.iterdir() if "study.db" not in path.name) == sorted(
+            [".lock", *FILES]
+        )
+    assert killed >= (60 if slow else 1)
+
+
+@pytest.mark.parametrize("moment", ["before the file is linked", "after"])
+@pytest.mark.parametrize("algorithm", ["optuna-nsga2", "nsga2"])
+def test_a_kill_during_creation_leaves_no_half_made_file(
+    algorithm: str, moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    link = os.link
+
+    def die(source: Path, target: Path) -> None:
+        if moment == "after":
+            link(source, target)
+        raise Killed
+
+    expected = uninterrupted(algorithm, tmp_path / "whole")
+    out = tmp_path / "out"
+    monkeypatch.setattr(os, "link", die)
+    with pytest.raises(Killed):
+        uninterrupted(algorithm, out)
+    monkeypatch.undo()
+    (out / ".study.999999.tmp.db").write_bytes(b"left by a kill that nobody could clean up after")
+    assert uninterrupted(algorithm, out) == expected
+    assert not list(out.glob(".*.tmp*"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_writes_the_front_so_far(number: signal.Signals, tmp_path: Path) -> None:
+    out, log = tmp_path / "out", tmp_path / "log"
+    process = start("nsga2", out, log, delay_s=0.05)
+    while not log.exists() or log.read_text().count("\n") < 12:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    process.send_signal(number)
+    text, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert "the same command goes on" in errors and "Traceback" not in errors
+    run = json.loads(text)["run"]
+    assert run["stopped_by"] == "interrupt" and 11 <= run["new_trials"] < BUDGET
+    assert {path.name for path in out.iterdir()} >= set(FILES)
+    assert json.loads((out / "front.json").read_text())
+    start("nsga2", out).communicate(timeout=60)
+    assert stored(out) == uninterrupted("nsga2", tmp_path / "whole")
+
+
+def test_processes_that_start_one_optuna_study_at_once_end_with_one_study(tmp_path: Path, slow: bool) -> None:
+    expected = uninterrupted("optuna-nsga2", tmp_path / "whole")
+    for number in range(5 if slow else 1):
+        out, log = tmp_path / f"out{number}", tmp_path / f"log{number}"
+        processes = [start("optuna-nsga2", out, log) for _ in range(4)]
+        ends = [process.communicate(timeout=120) for process in processes]
+        assert [process.returncode for process in processes] == [0] * 4, ends
+        assert stored(out) == expected
+        assert len(log.read_text().splitlines()) == BUDGET, "a design was evaluated twice"
+
+
+def test_a_second_process_is_told_that_another_works_in_the_folder(tmp_path: Path) -> None:
+    out, log = tmp_path / "out", tmp_path / "log"
+    first = start("nsga2", out, log, delay_s=0.2)
+    while not log.exists():
+        assert first.poll() is None, first.communicate()
+        time.sleep(0.02)
+    second = start("nsga2", out)
+    _, errors = second.communicate(timeout=60)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.communicate()
+    assert second.returncode == 2
+    assert errors.count("\n") == 1 and f"process {first.pid} is working in {out}" in errors
+
+
+def test_trials_left_running_by_others_are_reclaimed(tmp_path: Path) -> None:
+    import optuna
+
+    spec: StudySpec = fakes.spec("optuna-nsga2", batch_size=BATCH)
+    expected = uninterrupted("optuna-nsga2", tmp_path / "whole")
+    out = tmp_path / "out"
+    run_study(spec, out, budget=15, evaluator=fakes.FakeEvaluator())
+    study = optuna.load_study(study_name="out", storage=f"sqlite:///{out / 'study.db'}")
+    study.ask()
+    study.enqueue_trial({"cut": "fc"})
+    result = run_study(spec, out, budget=BUDGET, evaluator=fakes.FakeEvaluator())
+    assert result.session is not None and result.session.reclaimed_trials == 2
+    assert stored(out) == expected
+    states = [trial.state for trial in optuna.load_study(study_name="out", storage=f"sqlite:///{out / 'study.db'}").trials]
+    assert states.count(optuna.trial.TrialState.FAIL) == 2
+    assert optuna.trial.TrialState.RUNNING not in states
+
+
+def test_a_study_that_was_killed_while_being_read_is_no_foreign_file(tmp_path: Path) -> None:
+    """The log that SQLite leaves beside the file after a kill is part of the study."""
+    out = tmp_path / "out"
+    uninterrupted("nsga2", out)
+    store = read_store(out)
+    try:
+        assert store.question()["algorithm"] == "nsga2"
+        with pytest.raises(UserError, match="another question"):
+            uninterrupted("optuna-nsga2", out)
+    finally:
+        store.close()

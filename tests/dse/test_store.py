@@ -1,0 +1,213 @@
+"""One folder, one question: refusals, damaged and foreign files, and what Optuna sees."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+
+from dse.run import run_study
+from dse.store_optuna import OptunaStore
+from dse.study import Constraint, StudySpec, Trial, differences
+from search_spaces.errors import UserError
+from tests.dse import fakes
+
+KINDS = ["nsga2", "optuna-nsga2"]
+
+
+def run(spec: StudySpec, out: Path, budget: int = 12) -> None:
+    run_study(spec, out, budget=budget, evaluator=fakes.FakeEvaluator())
+
+
+@pytest.mark.parametrize("algorithm", KINDS)
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"seed": 2}, "seed: 1, now 2"),
+        ({"algorithm": "random"}, "algorithm: "),
+        ({"batch_size": 7}, "batch_size: 10, now 7"),
+        ({"objectives": ("latency_s", "sensor_energy_j")}, "objectives: "),
+        ({"constraints": (Constraint("area_mm2", 2.0),)}, "constraints: "),
+        ({"space": fakes.small_space()}, "knob clock_mhz: "),
+    ],
+)
+def test_another_question_is_refused_naming_what_differs(
+    algorithm: str, change: dict[str, object], field: str, tmp_path: Path
+) -> None:
+    spec = fakes.spec(algorithm, batch_size=10)
+    run(spec, tmp_path)
+    with pytest.raises(UserError, match="holds another question") as refused:
+        run(replace(spec, **change), tmp_path)  # type: ignore[arg-type]
+    assert field in str(refused.value) and "\n" not in str(refused.value)
+    run(spec, tmp_path, budget=15)
+
+
+@pytest.mark.parametrize("algorithm", KINDS)
+def test_what_the_evaluator_depends_on_is_part_of_the_question(algorithm: str, tmp_path: Path) -> None:
+    spec = fakes.spec(algorithm)
+    run(spec, tmp_path)
+    other = fakes.FakeEvaluator(settings=fakes.FakeSettings(macs=3e8))
+    with pytest.raises(UserError, match=r"settings\.macs: 200000000\.0, now 300000000\.0"):
+        run_study(spec, tmp_path, budget=12, evaluator=other)
+
+
+def test_budget_and_workers_are_not_part_of_the_question(tmp_path: Path) -> None:
+    spec = fakes.spec("nsga2")
+    run(spec, tmp_path, budget=12)
+    result = run_study(spec, tmp_path, budget=5, workers=2, evaluator=fakes.FakeEvaluator())
+    assert result.counts.designs == 12, "a smaller budget shows what is there"
+    assert result.session is not None and result.session.new_trials == 0
+
+
+def test_differences_name_fields_that_came_and_went() -> None:
+    assert differences({"a": 1, "b": [2]}, {"b": [3], "c": "x"}) == [
+        "a: 1, now nothing",
+        "b: [2], now [3]",
+        'c: nothing, now "x"',
+    ]
+
+
+def make_empty(path: Path) -> None:
+    path.touch()
+
+
+def make_text(path: Path) -> None:
+    path.write_text("not a database, but long enough to be looked at as one" * 100)
+
+
+def make_foreign(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE groceries (name TEXT)")
+    connection.commit()
+    connection.close()
+
+
+def make_foreign_optuna(path: Path) -> None:
+    optuna.create_study(study_name="mine", storage=f"sqlite:///{path}", directions=["minimize"] * 2)
+
+
+def make_torn(path: Path) -> None:
+    run(fakes.spec("nsga2"), path.parent, budget=200)
+    data = bytearray(path.read_bytes())
+    data[4096:] = bytes(len(data) - 4096)
+    path.write_bytes(bytes(data))
+
+
+def make_torn_optuna(path: Path) -> None:
+    run(fakes.spec("optuna-nsga2"), path.parent, budget=20)
+    path.write_bytes(path.read_bytes()[:9000])
+
+
+@pytest.mark.parametrize("algorithm", KINDS)
+@pytest.mark.parametrize(
+    "make", [make_empty, make_text, make_foreign, make_foreign_optuna, make_torn, make_torn_optuna]
+)
+def test_a_damaged_or_foreign_file_is_one_line_and_left_alone(
+    algorithm: str, make: Callable[[Path], None], tmp_path: Path
+) -> None:
+    path = tmp_path / "study.db"
+    make(path)
+    before = path.read_bytes()
+    with pytest.raises(UserError, match=r"study\.db") as refused:
+        run(fakes.spec(algorithm), tmp_path)
+    assert "\n" not in str(refused.value) and "--out" in str(refused.value)
+    assert path.read_bytes() == before
+
+
+def test_a_file_in_place_of_the_folder_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("in the way")
+    with pytest.raises(UserError, match="is a file; move it away"):
+        run(fakes.spec("nsga2"), tmp_path / "out")
+    with pytest.raises(UserError, match="cannot write results"):
+        run(fakes.spec("nsga2"), tmp_path / "out" / "deeper")
+
+
+def test_optuna_sees_parameters_values_constraints_and_figures(tmp_path: Path) -> None:
+    out = tmp_path / "mine"
+    spec = fakes.spec("optuna-nsga2")
+    run(spec, out, budget=120)
+    study = optuna.load_study(study_name="mine", storage=f"sqlite:///{out / 'study.db'}")
+    assert optuna.get_all_study_names(f"sqlite:///{out / 'study.db'}") == ["mine"]
+    assert study.metric_names == list(spec.objectives)
+    assert len(study.user_attrs["paretocut:fingerprint"]) == 64
+    evaluator = fakes.FakeEvaluator()
+    illegal = 0
+    for trial in study.trials:
+        assert trial.state == optuna.trial.TrialState.COMPLETE
+        point = spec.space.decode(spec.space.encode(trial.params))
+        if "illegal" in trial.user_attrs:
+            illegal += 1
+            assert trial.values == [np.inf, np.inf] and trial.constraints == {"legal": 1.0}
+            continue
+        metrics = evaluator.metrics(point)
+        assert trial.values == [metrics[name] for name in spec.objectives]
+        assert trial.user_attrs | dict(zip(spec.objectives, trial.values, strict=True)) == metrics
+        assert trial.constraints == {str(c): c.violation(metrics) for c in spec.constraints}
+    assert illegal
+    result = run_study(spec, out, budget=1, evaluator=fakes.FakeEvaluator())
+    best = {tuple(trial.values) for trial in study.best_trials}
+    assert best == {tuple(values) for values in result.front.distinct}
+
+
+def test_rows_written_at_once_are_those_of_optuna_s_own_way(tmp_path: Path) -> None:
+    """The fast insert leaves what `Study.add_trial` leaves, row by row."""
+    out = tmp_path / "fast"
+    spec = fakes.spec("optuna-nsga2")
+    run(spec, out, budget=30)
+    store = OptunaStore(out / "study.db")
+    trials = store.trials()
+    store.close()
+
+    slow_out = tmp_path / "slow"
+    slow_out.mkdir()
+    slow = OptunaStore.create(slow_out / "study.db", store.question())
+    for trial in trials:
+        slow._study.add_trial(slow._frozen(trial))
+    slow.close()
+
+    tables = ("trial_params", "trial_values", "trial_user_attributes", "trial_system_attributes")
+    for table in tables:
+        columns = {
+            "trial_params": "trial_id, param_name, param_value, distribution_json",
+            "trial_values": "trial_id, objective, value, value_type",
+        }.get(table, "trial_id, key, value_json")
+        rows = [
+            sqlite3.connect(folder / "study.db").execute(f"SELECT {columns} FROM {table} ORDER BY 1, 2").fetchall()
+            for folder in (out, slow_out)
+        ]
+        assert rows[0] == rows[1] and rows[0], table
+    numbers = [
+        sqlite3.connect(folder / "study.db").execute("SELECT trial_id, number, study_id, state FROM trials").fetchall()
+        for folder in (out, slow_out)
+    ]
+    assert numbers[0] == numbers[1]
+    for folder in (out, slow_out):
+        study = optuna.load_study(study_name=None, storage=f"sqlite:///{folder / 'study.db'}")
+        age = abs((study.trials[0].datetime_start or 0) - __import__("datetime").datetime.now())  # type: ignore[operator]
+        assert age.total_seconds() < 600, "times are in the reader's own time zone"
+
+
+def test_a_trial_has_metrics_or_a_reason() -> None:
+    with pytest.raises(ValueError, match="either metrics or a reason"):
+        Trial(0, (0,))
+    assert Trial(0, (0,), reason="x").state == "illegal"
+
+
+def test_study_specs_refuse_what_makes_no_sense() -> None:
+    for change, message in (
+        ({"objectives": ("sensor_energy",)}, "did you mean 'sensor_energy_j'"),
+        ({"objectives": ("latency_s",)}, "two or more different objectives"),
+        ({"constraints": (Constraint("area", 1.0),)}, "metric to constrain 'area'"),
+        ({"constraints": (Constraint("area_mm2", 1.0), Constraint("area_mm2", 2.0))}, "one bound per metric"),
+        ({"batch_size": 1}, "at least 2, not 1"),
+        ({"seed": -1}, "a seed is a whole number"),
+    ):
+        with pytest.raises(UserError, match=message):
+            fakes.spec("nsga2", **change)
+    json.dumps(fakes.spec("nsga2").question(fakes.FakeEvaluator().fingerprint()))
