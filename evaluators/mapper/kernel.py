@@ -24,8 +24,6 @@ __all__ = ["search"]
 N, M, C, P, Q, R, S = range(7)
 _PREFIX = (N, C, P, Q, R, S)
 _WEIGHTS, _INPUTS, _OUTPUTS = range(3)
-_WORTH_BOUNDING = 16
-"""Loop orders from which a bound, about as dear as one count, is worth computing first."""
 
 
 class _Rows(NamedTuple):
@@ -63,6 +61,9 @@ class _Work(NamedTuple):
     """Results for the rows of M that fit beside a prefix."""
 
     index: np.ndarray  # which rows
+    group: np.ndarray  # rows that fit the mesh beside the unrolled dimensions, whatever the tiles
+    group_steps: np.ndarray  # compute steps of every row
+    is_open: np.ndarray  # rows of the group that may still hold something better than what is found
     left: np.ndarray  # places in `index` of those that nothing found so far beats
     steps: np.ndarray  # compute steps
     on_chip: np.ndarray
@@ -123,13 +124,16 @@ def _rows_of_m(t):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _enter(t, rows, pre, work):  # type: ignore[no-untyped-def]
-    """Fill in a prefix and list the rows of M that fit beside it; returns how many (0 if the prefix cannot run)."""
+def _enter_group(t, rows, pre, work):  # type: ignore[no-untyped-def]
+    """Fill in what the unrolled dimensions decide and list the rows of M whose mesh fits; returns how many.
+
+    The tiled-only dimensions have no place on a mesh, so any of their rows will do here.
+    """
     n_levels = t.extent.shape[1]
     picked = pre.picked
     n_fit = t.rows[M]
     for i in range(n_fit):
-        work.index[i] = i
+        work.group[i] = i
     for k in range(n_levels):
         x = 1.0
         y = 1.0
@@ -141,11 +145,32 @@ def _enter(t, rows, pre, work):  # type: ignore[no-untyped-def]
         if left_x < 1.0 or left_y < 1.0:
             return 0
         if rows.widest_x[k] > left_x:
-            n_fit = _keep(work.index, n_fit, rows.mesh_x[k], left_x)
+            n_fit = _keep(work.group, work.group, n_fit, rows.mesh_x[k], left_x)
         if rows.widest_y[k] > left_y:
-            n_fit = _keep(work.index, n_fit, rows.mesh_y[k], left_y)
+            n_fit = _keep(work.group, work.group, n_fit, rows.mesh_y[k], left_y)
         if n_fit == 0:
             return 0
+    for k in range(n_levels + 1):
+        w = t.unrolled[picked[C], k] * t.unrolled[picked[R], k] * t.unrolled[picked[S], k]
+        o = t.unrolled[picked[N], k] * t.unrolled[picked[P], k] * t.unrolled[picked[Q], k]
+        pre.unrolled[_WEIGHTS, k] = w
+        pre.unrolled[_INPUTS, k] = w * o
+        pre.unrolled[_OUTPUTS, k] = o
+        pre.all_unrolled[k] = w * o
+    pre.total[_WEIGHTS] = t.total[picked[C]] * t.total[picked[R]] * t.total[picked[S]]
+    pre.total[_OUTPUTS] = t.total[picked[N]] * t.total[picked[P]] * t.total[picked[Q]]
+    pre.total[_INPUTS] = pre.total[_WEIGHTS] * pre.total[_OUTPUTS]
+    steps = pre.total[_INPUTS] / pre.all_unrolled[0]
+    for i in range(t.rows[M]):
+        work.group_steps[i] = steps * rows.steps[i]
+    return n_fit
+
+
+@njit(cache=True)
+def _enter_tiles(t, rows, pre, work, n_group):  # type: ignore[no-untyped-def]
+    """Fill in the tiles of a whole prefix and list the group's rows of M that fit the buffers; returns how many."""
+    n_levels = t.extent.shape[1]
+    picked = pre.picked
     for k in range(n_levels):
         for d in _PREFIX:
             pre.extent[d, k] = t.extent[picked[d], k]
@@ -154,6 +179,7 @@ def _enter(t, rows, pre, work):  # type: ignore[no-untyped-def]
         pre.tile[_WEIGHTS, k] = pre.extent[C, k] * pre.extent[R, k] * pre.extent[S, k]
         pre.tile[_INPUTS, k] = pre.extent[N, k] * pre.extent[C, k] * pre.axis[0, k] * pre.axis[1, k]
         pre.tile[_OUTPUTS, k] = pre.extent[N, k] * pre.extent[P, k] * pre.extent[Q, k]
+        pre.room[k] = np.inf
         if t.words[k] == np.inf:
             continue
         free = t.words[k]
@@ -167,38 +193,30 @@ def _enter(t, rows, pre, work):  # type: ignore[no-untyped-def]
         if free < per_m:
             return 0
         if per_m > 0.0:
-            room = np.floor(free / per_m)
-            if rows.widest_extent[k] > room:
-                n_fit = _keep(work.index, n_fit, rows.extent[k], room)
-                if n_fit == 0:
-                    return 0
-    for k in range(n_levels + 1):
-        w = t.unrolled[picked[C], k] * t.unrolled[picked[R], k] * t.unrolled[picked[S], k]
-        o = t.unrolled[picked[N], k] * t.unrolled[picked[P], k] * t.unrolled[picked[Q], k]
-        pre.unrolled[_WEIGHTS, k] = w
-        pre.unrolled[_INPUTS, k] = w * o
-        pre.unrolled[_OUTPUTS, k] = o
-        pre.all_unrolled[k] = w * o
-    pre.total[_WEIGHTS] = t.total[picked[C]] * t.total[picked[R]] * t.total[picked[S]]
-    pre.total[_OUTPUTS] = t.total[picked[N]] * t.total[picked[P]] * t.total[picked[Q]]
-    pre.total[_INPUTS] = pre.total[_WEIGHTS] * pre.total[_OUTPUTS]
-    steps = pre.total[_INPUTS] / pre.all_unrolled[0]
-    for j in range(n_fit):
-        i = work.index[j]
-        work.steps[j] = steps * rows.steps[i]
+            pre.room[k] = np.floor(free / per_m)
+    n_fit = n_group
+    narrowed = False
+    for k in range(n_levels):
+        if rows.widest_extent[k] > pre.room[k]:
+            n_fit = _keep(work.index if narrowed else work.group, work.index, n_fit, rows.extent[k], pre.room[k])
+            narrowed = True
+            if n_fit == 0:
+                return 0
+    if not narrowed:
+        work.index[:n_fit] = work.group[:n_fit]
     return n_fit
 
 
 @njit(cache=True)
-def _keep(index, n, values, limit):  # type: ignore[no-untyped-def]
-    """Keep the listed rows whose value is within the limit, in order."""
-    kept = 0
+def _keep(listed, kept, n, values, limit):  # type: ignore[no-untyped-def]
+    """Of the n listed rows, write those whose value is within the limit to `kept`, in order; returns how many."""
+    n_kept = 0
     for j in range(n):
-        i = index[j]
-        index[kept] = i
+        i = listed[j]
+        kept[n_kept] = i
         if values[i] <= limit:
-            kept += 1
-    return kept
+            n_kept += 1
+    return n_kept
 
 
 @njit(cache=True)
@@ -258,24 +276,6 @@ def _input_walk(t, v, level, pre, walk):  # type: ignore[no-untyped-def]
     return first, first_bound, seen, unseen, fresh, later if slides and fresh != tile else 0
 
 
-@njit(cache=True)
-def _input_bound(t, level, pre):  # type: ignore[no-untyped-def]
-    """Fewest words any loop order moves into an input tile: every step brings at least its shift's share of a tile."""
-    share_w = 1.0
-    share_h = 1.0
-    outside = np.empty(7)
-    for d in _PREFIX:
-        outside[d] = t.total[pre.picked[d]] / (t.unrolled[pre.picked[d], level + 1] * pre.extent[d, level])
-    for d in (P, R):
-        if outside[d] > 1.0:
-            share_w = min(share_w, pre.extent[d, level] * t.stride[d] / pre.axis[0, level])
-    for d in (Q, S):
-        if outside[d] > 1.0:
-            share_h = min(share_h, pre.extent[d, level] * t.stride[d] / pre.axis[1, level])
-    moved = pre.tile[_INPUTS, level] * outside[N] * outside[C]
-    return moved * (1.0 + (outside[P] * outside[R] - 1.0) * share_w) * (1.0 + (outside[Q] * outside[S] - 1.0) * share_h)
-
-
 @njit(cache=True, inline="always")
 def _accesses(words, block, per_word):  # type: ignore[no-untyped-def]
     """Vector accesses for a number of words; `per_word` is 1 / block where that is exact, else 0."""
@@ -284,7 +284,7 @@ def _accesses(words, block, per_word):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _count(t, rows, pre, work, n_fit, v, bound, fixed):  # type: ignore[no-untyped-def]
-    """On-chip energy, DRAM accesses and cycles of every listed row under loop order v; with `bound`, of any order.
+    """On-chip energy, DRAM accesses and cycles of every listed row under loop order v; with `bound`, of no order less.
 
     With `fixed`, weights and outputs move what they moved under the order counted before.
     """
@@ -348,7 +348,9 @@ def _count(t, rows, pre, work, n_fit, v, bound, fixed):  # type: ignore[no-untyp
                 first, n_first, slides = n_positions, 1.0, 0
                 seen, unseen, fresh = tile, tile, tile
                 if bound:
-                    unseen = _input_bound(t, k, pre)
+                    unseen = t.least_input_words[k] / (
+                        t.unrolled[pre.picked[N], k + 1] * t.unrolled[pre.picked[C], k + 1]
+                    )
                 else:
                     first, n_first, seen, unseen, fresh, slides = _input_walk(t, v, k, pre, work.walk)
                 m_first, m_beyond = rows.first[v, k], rows.beyond[v, first]
@@ -530,6 +532,9 @@ def search(t: Tables, archive, keys, count, tag):  # type: ignore[no-untyped-def
         np.empty(n_m, dtype=np.int64),
         np.empty(n_m, dtype=np.int64),
         np.empty(n_m),
+        np.empty(n_m, dtype=np.bool_),
+        np.empty(n_m, dtype=np.int64),
+        np.empty(n_m),
         np.empty(n_m),
         np.empty(n_m),
         np.empty(n_m),
@@ -544,35 +549,69 @@ def search(t: Tables, archive, keys, count, tag):  # type: ignore[no-untyped-def
     key[8] = tag
     fitting = 0
     counted = 0
-    for flat in range(t.rows[N] * t.rows[R] * t.rows[S] * t.rows[C] * t.rows[P] * t.rows[Q]):
-        rest = flat
-        for d in (Q, P, C, S, R, N):
-            pre.picked[d] = t.offset[d] + rest % t.rows[d]
-            key[d] = t.original[pre.picked[d]]
-            rest //= t.rows[d]
-        n_fit = _enter(t, rows, pre, work)
-        if n_fit == 0:
+    n_groups = 1
+    n_tilings = 1
+    for d in _PREFIX:
+        if t.tiled_only[d]:
+            n_tilings *= t.rows[d]
+        else:
+            n_groups *= t.rows[d]
+    for group in range(n_groups):
+        rest = group
+        for d in _PREFIX:
+            pre.picked[d] = t.offset[d]
+            if not t.tiled_only[d]:
+                pre.picked[d] += rest % t.rows[d]
+                rest //= t.rows[d]
+        n_group = _enter_group(t, rows, pre, work)
+        if n_group == 0:
             continue
-        fitting += n_fit
-        if n_variants >= _WORTH_BOUNDING and count > 0:
-            _count(t, rows, pre, work, n_fit, 0, True, False)
-            n_fit = _unbeaten(work, n_fit, archive, keys, count)
-            for j in range(n_fit):
-                work.index[j] = work.index[work.left[j]]
-                work.steps[j] = work.steps[work.left[j]]
+        bounded = n_tilings * n_variants > 1 and count > 0
+        if bounded:
+            for j in range(n_group):
+                work.index[j] = work.group[j]
+                work.steps[j] = work.group_steps[work.group[j]]
+                work.is_open[work.group[j]] = False
+            _count(t, rows, pre, work, n_group, 0, True, False)
+            n_open = _unbeaten(work, n_group, archive, keys, count)
+            for left in range(n_open):
+                work.is_open[work.index[work.left[left]]] = True
+        for tiling in range(n_tilings):
+            rest = tiling
+            for d in _PREFIX:
+                if t.tiled_only[d]:
+                    pre.picked[d] = t.offset[d] + rest % t.rows[d]
+                    rest //= t.rows[d]
+            n_fit = _enter_tiles(t, rows, pre, work, n_group)
+            fitting += n_fit
+            if bounded:
+                n_kept = 0
+                for j in range(n_fit):
+                    work.index[n_kept] = work.index[j]
+                    if work.is_open[work.index[j]]:
+                        n_kept += 1
+                n_fit = n_kept
             if n_fit == 0:
                 continue
-        counted_before = -1
-        for v in range(n_variants):
-            if n_variants > 1 and not _runs_first(t, pre, v):
-                continue
-            counted += n_fit
-            _count(t, rows, pre, work, n_fit, v, False, counted_before == t.like[v])
-            counted_before = t.like[v]
-            key[7] = v
-            n_left = _unbeaten(work, n_fit, archive, keys, count)
-            for left in range(n_left):
-                j = work.left[left]
-                key[M] = t.original[t.offset[M] + work.index[j]]
-                count, archive, keys = _insert(work.cycles[j], work.on_chip[j], work.dram[j], archive, count, key, keys)
+            for j in range(n_fit):
+                work.steps[j] = work.group_steps[work.index[j]]
+            counted_before = -1
+            for v in range(n_variants):
+                if n_variants > 1 and not _runs_first(t, pre, v):
+                    continue
+                counted += n_fit
+                _count(t, rows, pre, work, n_fit, v, False, counted_before == t.like[v])
+                counted_before = t.like[v]
+                n_left = _unbeaten(work, n_fit, archive, keys, count)
+                if n_left == 0:
+                    continue
+                key[7] = v
+                for d in _PREFIX:
+                    key[d] = t.original[pre.picked[d]]
+                for left in range(n_left):
+                    j = work.left[left]
+                    key[M] = t.original[t.offset[M] + work.index[j]]
+                    count, archive, keys = _insert(
+                        work.cycles[j], work.on_chip[j], work.dram[j], archive, count, key, keys
+                    )
     return fitting, counted, archive, keys, count

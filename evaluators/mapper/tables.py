@@ -56,6 +56,8 @@ class Tables(NamedTuple):
     write_bandwidth: np.ndarray  # (L,)
     shared_bandwidth: np.ndarray  # (L,)
     may_stall: np.ndarray  # (L,) whether one of the three is finite
+    tiled_only: np.ndarray  # (D,) dimensions without a place on any mesh; never M
+    least_input_words: np.ndarray  # (L,) fewest words that any tiling moves into an input tile, no N or C unrolled
     stride: np.ndarray  # (D,) stride of P and Q, dilation of R and S, 1 for the rest
 
 
@@ -118,6 +120,8 @@ def tables(space: Mapspace, shape: ConvShape, priced: Priced) -> Tables:
         write_bandwidth=write_bw,
         shared_bandwidth=shared_bw,
         may_stall=may_stall,
+        tiled_only=np.array([dim != "M" and all(slot.kind == "T" for slot in space.slots[dim]) for dim in DIMS]),
+        least_input_words=_least_input_words(space, shape, extent, unrolled, offset, counts),
         stride=np.array([float(strides.get(d, 1)) for d in DIMS]),
     )
 
@@ -162,6 +166,42 @@ def _alone(
         fits &= (need <= words).all(axis=1)
         legal.append(fits)
     return legal
+
+
+def _least_input_words(
+    space: Mapspace,
+    shape: ConvShape,
+    extent: np.ndarray,
+    unrolled: np.ndarray,
+    offset: np.ndarray,
+    counts: np.ndarray,
+) -> np.ndarray:
+    """Per level, a bound on the words moved into one instance's input tile over the run, whatever the tiling.
+
+    Every step of an outer loop brings at least the share of a tile that its least possible shift uncovers, so along
+    an axis a tile of extent e moves at least e · (1 + (n − 1) · shift / e) for n steps outside; the least of that
+    over all rows of the axis' two dimensions, times every N and C.
+    """
+    result = np.full(extent.shape[1], float(space.bounds["N"] * space.bounds["C"]))
+    if not counts.all():
+        return result
+    for position, tap, stride, dilation in (
+        ("P", "R", shape.stride_w, shape.dilation_w),
+        ("Q", "S", shape.stride_h, shape.dilation_h),
+    ):
+        sides = []
+        for dim in (position, tap):
+            d = DIMS.index(dim)
+            rows = slice(offset[d], offset[d] + counts[d])
+            inside = extent[rows]
+            sides.append((inside, space.bounds[dim] / (inside * unrolled[rows, 1:])))
+        (p, p_outside), (r, r_outside) = (
+            (a[:, None], b[:, None]) if i == 0 else (a[None], b[None]) for i, (a, b) in enumerate(sides)
+        )
+        tile = dilation * (r - 1) + stride * (p - 1) + 1
+        shift = np.minimum(np.where(p_outside > 1, p * stride, np.inf), np.where(r_outside > 1, r * dilation, np.inf))
+        result *= (tile + (p_outside * r_outside - 1) * np.minimum(shift, tile)).min(axis=(0, 1))
+    return result
 
 
 @cache
