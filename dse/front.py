@@ -38,9 +38,7 @@ class Front:
             array.setflags(write=False)
 
     @classmethod
-    def of(
-        cls, objectives: Sequence[str], columns: Sequence[str], indices: np.ndarray, metrics: np.ndarray
-    ) -> Front:
+    def of(cls, objectives: Sequence[str], columns: Sequence[str], indices: np.ndarray, metrics: np.ndarray) -> Front:
         """The front of any designs: `indices` (designs, knobs), `metrics` (designs, columns)."""
         stream = FrontStream(objectives, columns)
         stream.add(indices, metrics)
@@ -134,9 +132,7 @@ class FrontStream:
 
     def front(self) -> Front:
         if not self._chunks:
-            return Front(
-                self.objectives, self.columns, np.empty((0, 0), np.int64), np.empty((0, len(self.columns)))
-            )
+            return Front(self.objectives, self.columns, np.empty((0, 0), np.int64), np.empty((0, len(self.columns))))
         chunks = [chunk for vector in self._distinct for chunk in self._chunks[vector.tobytes()]]
         indices = np.concatenate([chunk[0] for chunk in chunks])
         metrics = np.concatenate([chunk[1] for chunk in chunks])

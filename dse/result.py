@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from dse.front import Front
 from dse.files import read_json
+from dse.front import Front
 from dse.store import Store, TableStore, read_store
 from dse.study import Constraint, Trial, parse_constraint
 from search_spaces.types import KnobValue

@@ -104,8 +104,9 @@ def run_study(
 ) -> StudyResult:
     """Run the study in folder `out` up to `budget` trials in all (none: the whole space), or go on with it.
 
-    `time_limit` is in seconds. `finish` gets the result while the folder is still held. Raises UserError where the folder holds another question, is in use, damaged or not
-    writable. An interrupt ends the run with what was found; the result's session says so.
+    `time_limit` is in seconds; every run gets on by a few designs, however short it is. `finish` gets the result
+    while the folder is still held. Raises UserError where the folder holds another question, is in use, damaged or
+    not writable. An interrupt ends the run with what was found; the result's session says so.
     """
     _check(budget, workers, time_limit)
     started = time.monotonic()
@@ -294,7 +295,10 @@ def _exact(run: _Run, store: Store) -> str:
         return "space"
 
     baselines = Baselines(
-        space, spec.objectives, spec.constraints, [Baseline.from_json(b) for b in state["best"]] if "best" in state else ()
+        space,
+        spec.objectives,
+        spec.constraints,
+        [Baseline.from_json(b) for b in state["best"]] if "best" in state else (),
     )
     stream: FrontStream | None = None
     kept = {trial.position for trial in stored}

@@ -11,6 +11,9 @@ from search_spaces.types import CutMode
 
 __all__ = ["write_script"]
 
+PARAMETERS = {"accelerator": "accelerators", "dram": "drams", "link": "links"}
+"""Knobs that `sensor_edge_space` takes under another name."""
+
 SCRIPT = '''"""Where to cut {network}, and what accelerator, clock and link its sensor node should have.
 
     paretocut run {name}.py                                            the exact front of this space
@@ -60,9 +63,7 @@ def write_script(name: str, network: str, input_shape: str | None, cut_mode: str
     shape = None if input_shape is None else _shape(input_shape)
     traced = networks.load(network, input_shape=shape, cut_mode=cast("CutMode", cut_mode))
     knobs = "".join(
-        f"        {knob.name}={knob.values!r},\n"
-        for knob in sensor_edge_space(traced).knobs
-        if knob.name != "cut"
+        f"        {PARAMETERS.get(knob.name, knob.name)}={knob.values!r},\n" for knob in sensor_edge_space(traced).knobs if knob.name != "cut"
     )
     text = SCRIPT.format(
         name=Path(stem).name,

@@ -27,7 +27,8 @@ FORMAT = 1
 SCHEMA = """
 CREATE TABLE question (id INTEGER PRIMARY KEY CHECK (id = 1), format INTEGER NOT NULL,
                        fingerprint TEXT NOT NULL, fields TEXT NOT NULL);
-CREATE TABLE trial (position INTEGER PRIMARY KEY, indices TEXT NOT NULL, metrics TEXT, state TEXT NOT NULL, reason TEXT);
+CREATE TABLE trial (position INTEGER PRIMARY KEY, indices TEXT NOT NULL, metrics TEXT, state TEXT NOT NULL,
+                    reason TEXT);
 CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 1), content TEXT NOT NULL);
 """
 
@@ -75,7 +76,7 @@ def create_database(path: Path, fill: Callable[[Path], None]) -> None:
 
 
 def stored_kind(folder: Path) -> str | None:
-    """The kind "table" or "optuna", or None where there is no study; a damaged or foreign file is an error of one line."""
+    """The kind "table" or "optuna", None where there is no study; UserError for a damaged or foreign file."""
     path = folder / DATABASE
     if not path.exists():
         return None

@@ -7,8 +7,8 @@ attributes all other metrics. An illegal design is a complete trial with infinit
 and its reason as user attribute, so that samplers and `best_trials` treat it as infeasible. A position is a trial's
 place among those of ours.
 
-Trials are inserted when they are finished, a batch in one transaction: no trial is left RUNNING by a killed process of ours, and
-those left by others are set to FAIL when a study is taken up again.
+Trials are inserted when they are finished, a batch in one transaction: no trial is left RUNNING by a killed process
+of ours, and those left by others are set to FAIL when a study is taken up again.
 """
 
 from __future__ import annotations
@@ -158,9 +158,7 @@ class OptunaStore:
         )
 
 
-def _insert(
-    connection: sqlalchemy.Connection, study_id: int, trials: Sequence[optuna.trial.FrozenTrial]
-) -> None:
+def _insert(connection: sqlalchemy.Connection, study_id: int, trials: Sequence[optuna.trial.FrozenTrial]) -> None:
     """Insert finished trials as the RDBStorage of Optuna 5 does."""
     from optuna.distributions import distribution_to_json
     from optuna.storages._rdb import models

@@ -54,9 +54,7 @@ class Algorithm:
 
 def names() -> tuple[str, ...]:
     """All algorithms, without importing them."""
-    return tuple(
-        sorted(m.name.replace("_", "-") for m in iter_modules(__path__) if not m.name.startswith("_"))
-    )
+    return tuple(sorted(m.name.replace("_", "-") for m in iter_modules(__path__) if not m.name.startswith("_")))
 
 
 @cache

@@ -56,9 +56,12 @@ class Nsga2:
             pop_size=spec.proposals,
             crossover=UniformCrossover(prob=0.9),
             mutation=PolynomialMutation(
-                prob=1.0, prob_var=1.5 / max(1, sum(n > 1 for n in self._shape)), eta=5, vtype=float,
+                prob=1.0,
+                prob_var=1.5 / max(1, sum(n > 1 for n in self._shape)),
+                eta=5,
+                vtype=float,
                 repair=RoundingRepair(),
-            ),  # fmt: skip
+            ),
             eliminate_duplicates=False,
         )
 
@@ -91,7 +94,7 @@ class Nsga2:
         mated = self._algorithm.mating.do(
             self._problem, self._population, n, algorithm=self._algorithm, random_state=rng
         )
-        return [tuple(int(round(x)) for x in row) for row in mated.get("X")]
+        return [tuple(int(x) for x in np.rint(row.astype(float))) for row in mated.get("X")]
 
     def tell(self, trials: Sequence[Trial]) -> None:
         self._seen.update(trial.indices for trial in trials)

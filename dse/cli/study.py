@@ -27,9 +27,7 @@ RESULTS = Path("results")
 
 Algorithm = Annotated[
     str | None,
-    typer.Option(
-        help="exact, nsga2, optuna-nsga2, optuna-tpe or random.", show_default="what the script says"
-    ),
+    typer.Option(help="exact, nsga2, optuna-nsga2, optuna-tpe or random.", show_default="what the script says"),
 ]
 Budget = Annotated[
     int | None,
@@ -45,7 +43,9 @@ TimeLimit = Annotated[
 ]
 Constraints = Annotated[
     list[str] | None,
-    typer.Option("--constraint", help="A bound such as area_mm2<=3, in SI units (repeat).", show_default="the script's"),
+    typer.Option(
+        "--constraint", help="A bound such as area_mm2<=3, in SI units (repeat).", show_default="the script's"
+    ),
 ]
 Cache = Annotated[Path | None, typer.Option(help="The memo of finished evaluations.", show_default="your cache folder")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON: SI units, the unit in the name.")]
@@ -270,8 +270,8 @@ def _status(
     as_json: Json = False,
 ) -> None:
     """What studies there are, how far they are, and which are running."""
-    from dse.status import status_of, status_table
     from dse.report.table import console
+    from dse.status import status_of, status_table
 
     given = folders or sorted(path.parent for path in RESULTS.glob("*/study.db"))
     rows = [status_of(folder, strict=bool(folders)) for folder in given]

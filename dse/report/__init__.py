@@ -9,8 +9,8 @@ from collections.abc import Collection, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from dse.front import hypervolume, reference_point
 from dse.files import read_json, write_atomic, write_json, write_text
+from dse.front import hypervolume, reference_point
 from dse.result import StudyResult
 from dse.study import fingerprint
 
@@ -29,12 +29,7 @@ def designs(result: StudyResult) -> list[dict[str, Any]]:
     for number, (start, end) in enumerate(result.front.groups(), start=1):
         for i in range(start, end):
             indices = [int(k) for k in result.front.indices[i]]
-            rows.append(
-                {"front_point": number}
-                | result.front.row(i)
-                | result.design(indices)
-                | {"indices": indices}
-            )
+            rows.append({"front_point": number} | result.front.row(i) | result.design(indices) | {"indices": indices})
     return rows
 
 
@@ -71,9 +66,7 @@ def run_record(result: StudyResult) -> dict[str, Any]:
             "seconds": session.seconds,
         }
     record |= {
-        "baselines": [
-            baseline.as_json() | {"knobs": result.design(baseline.indices)} for baseline in result.baselines
-        ],
+        "baselines": [baseline.as_json() | {"knobs": result.design(baseline.indices)} for baseline in result.baselines],
         "seed": result.question.get("seed"),
         "spec": dict(result.question),
         "fingerprint": fingerprint(result.question),
@@ -94,16 +87,24 @@ def _versions() -> dict[str, str]:
 
 def write_results(result: StudyResult) -> dict[str, Any]:
     """Write all files, each whole or not at all; returns the content of `run.json`, which comes last."""
-    from dse.report.plot import plot_front
-
-    rows = designs(result)
     record = run_record(result)
-    _add_sessions(record, read_json(result.folder / "run.json"))
-    write_text(result.folder / "front.csv", _csv(rows))
-    write_json(result.folder / "front.json", rows)
-    write_atomic(result.folder / "front.png", lambda path: plot_front(result, path))
+    before = read_json(result.folder / "run.json")
+    _add_sessions(record, before)
+    if not _shows(before, record) or not all((result.folder / name).exists() for name in FILES):
+        from dse.report.plot import plot_front
+
+        rows = designs(result)
+        write_text(result.folder / "front.csv", _csv(rows))
+        write_json(result.folder / "front.json", rows)
+        write_atomic(result.folder / "front.png", lambda path: plot_front(result, path))
     write_json(result.folder / "run.json", record)
     return record
+
+
+def _shows(before: Any, record: Mapping[str, Any]) -> bool:
+    """Whether the files of an earlier run, whose `run.json` came last, show the same answer."""
+    same = ("fingerprint", "front_sha256", "counts", "exact", "baselines", "versions")
+    return isinstance(before, dict) and all(before.get(name) == record[name] for name in same)
 
 
 SESSION_SUMS = ("new_trials", "evaluator_calls", "memo_hits", "memo_misses", "seconds")
@@ -116,9 +117,7 @@ def _add_sessions(record: dict[str, Any], before: Any) -> None:
     if record.get("new_trials") or not sessions:
         sessions.append({name: record.get(name) for name in ("stopped_by", "resumed_trials", *SESSION_SUMS)})
     record["sessions"] = sessions
-    record["all_sessions"] = {
-        name: round(sum(session[name] or 0 for session in sessions), 3) for name in SESSION_SUMS
-    }
+    record["all_sessions"] = {name: round(sum(session[name] or 0 for session in sessions), 3) for name in SESSION_SUMS}
 
 
 def _csv(rows: list[dict[str, Any]]) -> str:

@@ -41,24 +41,50 @@ def plot_front(result: StudyResult, path: Path) -> None:
     if len(result.front):
         if len(result.objectives) == 2:
             axes.step(x, y, where="post", color="0.8", linewidth=1, zorder=1)
-        cuts = [name for name in result.knobs["cut"]]
+        cuts = list(result.knobs["cut"])
         k = result.question["order"].index("cut")
         used = sorted(set(result.front.indices[:, k].tolist()))
         colours = _colours(len(used))
         for colour, cut in zip(colours, used, strict=True):
             rows = result.front.indices[:, k] == cut
             points = np.unique(np.stack([x[rows], y[rows]], axis=1), axis=0)
-            axes.scatter(*points.T, s=34, color=[colour], edgecolor="white", linewidth=0.5, label=f"{cuts[cut]}", zorder=3)
+            axes.scatter(
+                points[:, 0],
+                points[:, 1],
+                s=34,
+                color=[colour],
+                edgecolor="white",
+                linewidth=0.5,
+                label=f"{cuts[cut]}",
+                zorder=3,
+            )
     for marker, baseline in zip(MARKERS, result.baselines, strict=False):
         place = [float(_scaled(name, np.array(baseline.metrics[name]))) for name in result.objectives[:2]]
         label = baseline.title.replace(", ", ",\n") + ("\n(breaks a constraint)" if baseline.broken else "")
-        axes.scatter(*place, s=90, marker=marker, color="none", edgecolor="black", linewidth=1.1, label=label, zorder=4)
+        axes.scatter(
+            place[0],
+            place[1],
+            s=90,
+            marker=marker,
+            color="none",
+            edgecolor="black",
+            linewidth=1.1,
+            label=label,
+            zorder=4,
+        )
     _finish(axes, result.objectives[:2])
     found = "exact for this space" if result.exact else f"found by {result.question['algorithm']}"
     name = result.question.get("network.name", result.name)
     axes.set_title(f"{name}: Pareto front of {result.front.size} points, {found}", fontsize=11)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(title="cut after (front), baselines", fontsize=8, title_fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+        axes.legend(
+            title="cut after (front), baselines",
+            fontsize=8,
+            title_fontsize=8,
+            loc="center left",
+            bbox_to_anchor=(1.01, 0.5),
+            frameon=False,
+        )
     figure.savefig(path, format="png", dpi=150, bbox_inches="tight")
 
 
@@ -71,9 +97,18 @@ def plot_compare(results: Sequence[StudyResult], reference: np.ndarray, path: Pa
         points = np.stack([_scaled(name, result.front.distinct[:, i]) for i, name in enumerate(objectives)])
         if len(result.objectives) == 2:
             axes.step(*points, where="post", color=colour, linewidth=1.2, zorder=2)
-        axes.scatter(*points, s=26, marker="os^Dv<>ph"[k % 9], facecolor="none", edgecolor=[colour], label=result.name, zorder=3)
+        axes.scatter(
+            points[0],
+            points[1],
+            s=26,
+            marker="os^Dv<>ph"[k % 9],
+            facecolor="none",
+            edgecolor=[colour],
+            label=result.name,
+            zorder=3,
+        )
     place = [float(_scaled(name, reference[i])) for i, name in enumerate(objectives)]
-    axes.scatter(*place, marker="+", s=80, color="black", label="reference point", zorder=4)
+    axes.scatter(place[0], place[1], marker="+", s=80, color="black", label="reference point", zorder=4)
     _finish(axes, objectives)
     axes.set_title("Pareto fronts compared", fontsize=11)
     axes.legend(fontsize=8, frameon=False)

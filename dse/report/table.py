@@ -39,7 +39,14 @@ def front_table(result: StudyResult, limit: int | None = None) -> RenderableType
     several_drams = len(result.knobs["dram"]) > 1
     table = Table(title=_title(result), title_justify="left", header_style="bold", pad_edge=False)
     searched = [name for name, values in result.knobs.items() if len(values) > 1]
-    for heading in ("", "cut after", "accelerator: PEs, global buffer", "MHz", *(["DRAM"] if several_drams else []), "link"):
+    for heading in (
+        "",
+        "cut after",
+        "accelerator: PEs, global buffer",
+        "MHz",
+        *(["DRAM"] if several_drams else []),
+        "link",
+    ):
         table.add_column(heading, justify="right" if heading in ("", "MHz") else "left")
     for _, heading, _ in FIGURES:
         table.add_column(heading, justify="right", no_wrap=True)
@@ -47,9 +54,7 @@ def front_table(result: StudyResult, limit: int | None = None) -> RenderableType
         table.add_column(name.replace("_", "\n"), justify="right")
     table.add_column("equal\ndesigns", justify="right")
 
-    def cells(
-        number: str, cut: str, knobs: Mapping[str, Any], metrics: Mapping[str, float], equal: str
-    ) -> list[str]:
+    def cells(number: str, cut: str, knobs: Mapping[str, Any], metrics: Mapping[str, float], equal: str) -> list[str]:
         shown = [number, cut, describe_hardware(knobs, searched), f"{knobs['clock_mhz']:g}"]
         shown += [str(knobs["dram"])] if several_drams else []
         shown += [str(knobs["link"])]

@@ -15,9 +15,7 @@ def study() -> StudySpec:
 
 def evaluator(spec: StudySpec) -> fakes.FakeEvaluator:
     """The fake, slowed down by FAKE_DELAY_S seconds per evaluation, logging what it evaluates to FAKE_LOG."""
-    return fakes.FakeEvaluator(
-        delay_s=float(os.environ.get("FAKE_DELAY_S", "0")), log=os.environ.get("FAKE_LOG")
-    )
+    return fakes.FakeEvaluator(delay_s=float(os.environ.get("FAKE_DELAY_S", "0")), log=os.environ.get("FAKE_LOG"))
 
 
 if __name__ == "__main__":

@@ -172,4 +172,8 @@ class FakeEvaluator:
         return FakeBlock(metrics, legal, counts)
 
     def fingerprint(self) -> dict[str, Any]:
-        return {"network": {"name": self.network.name}, "settings": {"macs": self.settings.macs}, "versions": {"fake": "1"}}
+        return {
+            "network": {"name": self.network.name},
+            "settings": {"macs": self.settings.macs},
+            "versions": {"fake": "1"},
+        }

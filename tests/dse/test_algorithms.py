@@ -18,7 +18,7 @@ from search_spaces.errors import UserError
 from tests.dse import fakes
 
 HEURISTICS = [name for name in algorithms.names() if algorithms.load(name).proposer is not None]
-BUDGET = {"optuna-tpe": 65}
+BUDGET = {"optuna-tpe": 62}
 
 
 def trials(spec: StudySpec, out: Path, budget: int, **options: object) -> list[Trial]:
@@ -48,8 +48,8 @@ def test_an_algorithm_says_what_it_is(name: str) -> None:
 
 @pytest.mark.parametrize("name", HEURISTICS)
 def test_same_seed_same_trials_however_they_are_run(name: str, tmp_path: Path) -> None:
-    budget = BUDGET.get(name, 295)
-    spec = fakes.spec(name, batch_size=20, space=fakes.small_space())
+    budget = BUDGET.get(name, 155)
+    spec = fakes.spec(name, batch_size=10, space=fakes.space(pes=(4,), clocks=(100, 800)))
     whole = trials(spec, tmp_path / "whole", budget)
     assert [trial.position for trial in whole] == list(range(budget))
     assert trials(spec, tmp_path / "again", budget, workers=2) == whole

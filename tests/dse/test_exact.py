@@ -53,7 +53,8 @@ def assert_equal(result: StudyResult, spec: StudySpec) -> None:
 
 
 @pytest.mark.parametrize(
-    "objectives", [("sensor_energy_j", "latency_s"), ("latency_s", "area_mm2"), ("sensor_energy_j", "latency_s", "area_mm2")]
+    "objectives",
+    [("sensor_energy_j", "latency_s"), ("latency_s", "area_mm2"), ("sensor_energy_j", "latency_s", "area_mm2")],
 )
 def test_exact_equals_a_slow_enumeration(tmp_path: Path, objectives: tuple[str, ...]) -> None:
     spec = fakes.spec("exact", space=fakes.small_space(), objectives=objectives)

@@ -14,11 +14,7 @@ COLUMNS = ("area_mm2", "sensor_energy_j", "latency_s", "sensor_power_w")
 
 def front_slow(values: np.ndarray) -> list[int]:
     """Rows that no other row dominates, by the definition."""
-    return [
-        i
-        for i, p in enumerate(values)
-        if not any((q <= p).all() and (q < p).any() for q in values)
-    ]
+    return [i for i, p in enumerate(values) if not any((q <= p).all() and (q < p).any() for q in values)]
 
 
 @st.composite
@@ -40,9 +36,7 @@ def test_a_streamed_front_equals_the_slow_one(
 ) -> None:
     objectives, indices, metrics = table
     values = metrics[:, [COLUMNS.index(name) for name in objectives]]
-    expected = sorted(
-        (tuple(values[i] + 0.0), tuple(int(k) for k in indices[i])) for i in front_slow(values)
-    )
+    expected = sorted((tuple(values[i] + 0.0), tuple(int(k) for k in indices[i])) for i in front_slow(values))
 
     stream = FrontStream(objectives, COLUMNS)
     for i in range(0, len(indices), chunk):

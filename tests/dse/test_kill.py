@@ -90,9 +90,7 @@ def test_kill_9_loses_repeats_and_changes_nothing(algorithm: str, tmp_path: Path
         assert stored(out) == expected, errors
         assert json.loads(text)["run"]["resumed_trials"] == len(known)
         assert json.loads((out / "run.json").read_text())["resumed_trials"] == len(known)
-        assert sorted(path.name for path in out.iterdir() if "study.db" not in path.name) == sorted(
-            [".lock", *FILES]
-        )
+        assert sorted(path.name for path in out.iterdir() if "study.db" not in path.name) == sorted([".lock", *FILES])
     assert killed >= (60 if slow else 1)
 
 
@@ -137,15 +135,14 @@ def test_an_interrupt_writes_the_front_so_far(number: signal.Signals, tmp_path: 
     assert run["stopped_by"] == "interrupt" and 11 <= run["new_trials"] < BUDGET
     assert {path.name for path in out.iterdir()} >= set(FILES)
     assert json.loads((out / "front.json").read_text())
-    start("nsga2", out).communicate(timeout=60)
-    assert stored(out) == uninterrupted("nsga2", tmp_path / "whole")
+    assert uninterrupted("nsga2", out) == uninterrupted("nsga2", tmp_path / "whole")
 
 
 def test_processes_that_start_one_optuna_study_at_once_end_with_one_study(tmp_path: Path, slow: bool) -> None:
     expected = uninterrupted("optuna-nsga2", tmp_path / "whole")
     for number in range(5 if slow else 1):
         out, log = tmp_path / f"out{number}", tmp_path / f"log{number}"
-        processes = [start("optuna-nsga2", out, log) for _ in range(4)]
+        processes = [start("optuna-nsga2", out, log, delay_s=0) for _ in range(4)]
         ends = [process.communicate(timeout=120) for process in processes]
         assert [process.returncode for process in processes] == [0] * 4, ends
         assert stored(out) == expected
@@ -179,7 +176,9 @@ def test_trials_left_running_by_others_are_reclaimed(tmp_path: Path) -> None:
     result = run_study(spec, out, budget=BUDGET, evaluator=fakes.FakeEvaluator())
     assert result.session is not None and result.session.reclaimed_trials == 2
     assert stored(out) == expected
-    states = [trial.state for trial in optuna.load_study(study_name="out", storage=f"sqlite:///{out / 'study.db'}").trials]
+    states = [
+        trial.state for trial in optuna.load_study(study_name="out", storage=f"sqlite:///{out / 'study.db'}").trials
+    ]
     assert states.count(optuna.trial.TrialState.FAIL) == 2
     assert optuna.trial.TrialState.RUNNING not in states
 

@@ -1,0 +1,213 @@
+"""`run`, `front`, `compare`, `status` and `new` as a user types them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dse.cli import main
+from dse.report import FILES
+from dse.run import run_study
+from evaluators.costs import METRICS
+from search_spaces import networks
+from tests.dse import fakes
+
+ROOT = Path(__file__).parents[2]
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def paretocut(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Exit status, output and errors of one command."""
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    out, errors = capsys.readouterr()
+    return int(ended.value.code or 0), out, errors
+
+
+def script(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "tests/dse/experiment.py"), *arguments],
+        cwd=cwd,
+        env={"PYTHONPATH": str(ROOT), "FAKE_SPACE": "small", "PATH": "/usr/bin:/bin", "HOME": str(cwd)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """Two studies of one space, with their files."""
+    from dse.report import write_results
+
+    for algorithm, budget in (("exact", None), ("random", 30)):
+        spec = fakes.spec(algorithm, space=fakes.small_space())
+        run_study(spec, tmp_path / algorithm, budget=budget, evaluator=fakes.FakeEvaluator(), finish=write_results)
+    return tmp_path
+
+
+def test_a_script_is_a_command_line(tmp_path: Path) -> None:
+    ran = script("--algorithm", "exact", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert "exact for this space" in ran.stdout and "all on the sensor, least latency" in ran.stdout
+    out = tmp_path / "results" / "experiment-exact-s1"
+    assert {path.name for path in out.iterdir()} >= {"study.db", *FILES}
+    refused = script("--algorithm", "nsga2", "--out", str(out), cwd=tmp_path)
+    assert refused.returncode == 2 and "algorithm: " in refused.stderr and refused.stderr.count("\n") == 1
+
+
+def test_files_say_everything_about_every_design(results: Path) -> None:
+    folder = results / "exact"
+    run = json.loads((folder / "run.json").read_text())
+    front = json.loads((folder / "front.json").read_text())
+    spec = fakes.spec("exact", space=fakes.small_space())
+    evaluator = fakes.FakeEvaluator()
+    assert len(front) == run["front_designs"] > run["front_size"]
+    for design in front:
+        point = spec.space.decode(design["indices"])
+        assert {name: design[name] for name in METRICS} == evaluator.metrics(point)
+        assert {knob.name: design[knob.name] for knob in spec.space.knobs} == dict(point.knobs)
+    assert (folder / "front.png").read_bytes().startswith(PNG)
+    with (folder / "front.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["latency_s"]) for row in rows] == [design["latency_s"] for design in front]
+    assert run["counts"]["designs"] == run["space_size"] == spec.space.size
+    assert run["fingerprint"] and run["versions"]["pymoo"] and run["spec"]["knob cut"] == list(fakes.CUTS)
+    assert run["sessions"][0]["new_trials"] == spec.space.size
+    assert {b["label"].split(",")[0] for b in run["baselines"]} == {"all on the edge", "all on the sensor"}
+
+
+def test_front_shows_what_is_in_the_study(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, errors = paretocut(capsys, "front", str(results / "exact"))
+    assert status == 0 and not errors
+    assert "Pareto front of fakenet" in out and "equal" in out and "cannot exist" in out
+    status, out, _ = paretocut(capsys, "front", str(results / "exact"), "--json")
+    shown = json.loads(out)
+    assert shown["front"] == json.loads((results / "exact" / "front.json").read_text())
+    (results / "exact" / "front.json").unlink()
+    (results / "exact" / "run.json").unlink()
+    assert json.loads(paretocut(capsys, "front", str(results / "exact"), "--json")[1])["front"] == shown["front"]
+
+
+def test_compare_has_one_reference_point(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    both = [str(results / "exact"), str(results / "random")]
+    status, out, _ = paretocut(capsys, "compare", *both, "--plot", str(results / "both.png"), "--json")
+    assert status == 0 and (results / "both.png").read_bytes().startswith(PNG)
+    compared = json.loads(out)
+    exact, found = compared["results"]
+    assert exact["hypervolume_share"] == 1.0 and 0 < found["hypervolume_share"] < 1
+    assert len(compared["reference_point"]) == 2 and compared["different_questions"] == {}
+    status, out, _ = paretocut(capsys, "compare", *both)
+    assert "Reference point: sensor_energy_j" in out and "100.00%" in out
+    status, _, errors = paretocut(capsys, "compare", both[0])
+    assert status == 2 and "two or more" in errors
+
+
+def test_compare_says_where_questions_differ(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = fakes.spec("exact", space=fakes.tiny_space())
+    run_study(spec, results / "tiny", evaluator=fakes.FakeEvaluator())
+    _, out, _ = paretocut(capsys, "compare", str(results / "exact"), str(results / "tiny"), "--json")
+    assert any("knob" in field for field in json.loads(out)["different_questions"]["tiny"])
+    spec = fakes.spec("exact", space=fakes.tiny_space(), objectives=("latency_s", "area_mm2"))
+    run_study(spec, results / "other", evaluator=fakes.FakeEvaluator())
+    status, _, errors = paretocut(capsys, "compare", str(results / "exact"), str(results / "other"))
+    assert status == 2 and "different objectives" in errors
+
+
+def test_status_lists_studies(
+    results: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows: list[dict[str, Any]] = json.loads(
+        paretocut(capsys, "status", str(results / "exact"), str(results / "random"), "--json")[1]
+    )
+    assert [(row["algorithm"], row["state"], row["exact"]) for row in rows] == [
+        ("exact", "complete", True),
+        ("random", "complete", False),
+    ]
+    monkeypatch.chdir(results)
+    assert "no studies" in paretocut(capsys, "status")[1]
+    (results / "results").mkdir()
+    (results / "exact").rename(results / "results" / "exact")
+    (results / "results" / "broken").mkdir()
+    (results / "results" / "broken" / "study.db").write_text("x" * 5000)
+    status, out, _ = paretocut(capsys, "status")
+    assert status == 0 and "fakenet" in out and "damaged" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["run", "nowhere.py"], "no script nowhere.py; make one with"),
+        (["run", "empty.py"], "has no function study()"),
+        (["run", "broken.py"], "line 1"),
+        (["front", "nowhere"], "no study in nowhere"),
+        (["front", "torn"], "damaged"),
+        (["frnt"], "No such command 'frnt'"),
+        (["run", "--sed", "1"], "--sed"),
+        (["new", "a b", "--network", "alexnet"], "a script's name is"),
+        (["new", "empty.py", "--network", "alexnet"], "exists already"),
+        (["new", "mine", "--network", "alexnet", "--input", "224"], "224"),
+        (["new", "mine", "--network", "alexnet", "--input", "wide"], "1x3x224x224"),
+        (["new", "mine", "--network", "alxnet"], "did you mean 'alexnet'"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_2(
+    arguments: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty.py").write_text("")
+    (tmp_path / "broken.py").write_text("def study(:")
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / "study.db").write_bytes(b"SQLite format 3\0" + bytes(9000))
+    before = sorted(tmp_path.iterdir())
+    status, out, errors = paretocut(capsys, *arguments)
+    assert status == 2 and not out
+    assert says in errors and errors.count("\n") == 1 and errors.startswith("paretocut: ")
+    assert sorted(tmp_path.iterdir()) == before, "nothing half-written"
+
+
+def test_new_writes_a_script_that_asks_its_question(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    status, out, errors = paretocut(capsys, "new", "mine", "--network", "squeezenet1_1", "--input", "1x3x64x64")
+    assert status == 0, errors
+    assert "paretocut run mine.py" in out
+    import runpy
+
+    spec = runpy.run_path("mine.py", run_name="loaded")["study"]()
+    assert spec.network == networks.load("squeezenet1_1", (1, 3, 64, 64))
+    assert spec.algorithm == "exact" and spec.space.size > 100_000
+
+
+@pytest.mark.parametrize("name", ["squeezenet", "googlenet", "fcn_resnet50"])
+def test_experiments_ask_about_large_spaces_of_both_accelerators(name: str) -> None:
+    import runpy
+
+    spec = runpy.run_path(str(ROOT / "experiments" / f"{name}.py"), run_name="loaded")["study"]()
+    space = spec.space
+    architectures = len(list(space.architectures()))
+    assert space.size >= 100_000 and architectures >= 100
+    assert set(space.knob("accelerator").values) == {"eyeriss_like", "simba_like"}
+    assert len(space.knob("link").values) <= 10
+    assert spec.constraints[0].metric == "link_utilisation"
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom dse.cli import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "heavy = {'torch', 'optuna', 'pymoo', 'matplotlib', 'moocore', 'pandas', 'sqlalchemy', 'scipy'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0, ran.stderr
+    for command in ("run", "front", "compare", "status", "new"):
+        assert command in ran.stdout
