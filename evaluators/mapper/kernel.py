@@ -283,8 +283,8 @@ def _accesses(words, block, per_word):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _count(t, rows, pre, work, n_fit, v, bound, fixed):  # type: ignore[no-untyped-def]
-    """On-chip energy, DRAM accesses and cycles of every listed row under loop order v; with `bound`, of no order less.
+def _count(t, rows, pre, work, n_fit, v, fixed):  # type: ignore[no-untyped-def]
+    """On-chip energy, DRAM accesses and cycles of every listed row under loop order v.
 
     With `fixed`, weights and outputs move what they moved under the order counted before.
     """
@@ -299,11 +299,10 @@ def _count(t, rows, pre, work, n_fit, v, bound, fixed):  # type: ignore[no-untyp
     else:
         for p in range(n_positions + 1):
             w, o = 1.0, 1.0
-            if not bound:
-                for d in (N, P, Q):
-                    w *= t.beyond[v, pre.picked[d], p]
-                for d in (C, R, S):
-                    o *= t.beyond[v, pre.picked[d], p]
+            for d in (N, P, Q):
+                w *= t.beyond[v, pre.picked[d], p]
+            for d in (C, R, S):
+                o *= t.beyond[v, pre.picked[d], p]
             pre.beyond_idle[_WEIGHTS, p] = w
             pre.beyond_idle[_OUTPUTS, p] = o
         for j in range(n_fit):
@@ -345,20 +344,13 @@ def _count(t, rows, pre, work, n_fit, v, bound, fixed):  # type: ignore[no-untyp
                             work.reads[k, j] += access / steps[j]
                     continue
                 tile = pre.tile[_INPUTS, k]
-                first, n_first, slides = n_positions, 1.0, 0
-                seen, unseen, fresh = tile, tile, tile
-                if bound:
-                    unseen = t.least_input_words[k] / (
-                        t.unrolled[pre.picked[N], k + 1] * t.unrolled[pre.picked[C], k + 1]
-                    )
-                else:
-                    first, n_first, seen, unseen, fresh, slides = _input_walk(t, v, k, pre, work.walk)
+                first, n_first, seen, unseen, fresh, slides = _input_walk(t, v, k, pre, work.walk)
                 m_first, m_beyond = rows.first[v, k], rows.beyond[v, first]
                 for j in range(n_fit):
                     i = index[j]
                     access = moved[j] * served
                     if slides == 0 or m_first[i] < first:
-                        fill = (seen if m_first[i] < first and not bound else unseen) * (1.0 if bound else m_beyond[i])
+                        fill = (seen if m_first[i] < first else unseen) * m_beyond[i]
                     else:
                         # a loop over M may stand between the sliding ones, where order matters
                         fill = tile + (n_first - 1.0) * fresh
@@ -439,6 +431,87 @@ def _count(t, rows, pre, work, n_fit, v, bound, fixed):  # type: ignore[no-untyp
                 if reads + writes > t.shared_bandwidth[k]:
                     slowed = np.ceil(steps[j] / (t.shared_bandwidth[k] / (reads + writes)))
                     work.cycles[j] = max(work.cycles[j], slowed)
+
+
+@njit(cache=True)
+def _bound(t, rows, pre, work, n_group):  # type: ignore[no-untyped-def]
+    """What every listed row costs at least, whatever the tiling of the dimensions that are not unrolled.
+
+    An irrelevant loop repeats a fill unless it lies inside the first relevant one. Where that first one is known, or
+    known to come no later than some position, the loops beyond repeat for certain; of the free dimensions at least
+    what their tightest tiling leaves beyond, given the outputs that must fit one buffer (`least_idle`).
+    """
+    n_levels = t.extent.shape[1]
+    last = n_levels - 1
+    n_positions = t.position_dim.shape[1]
+    held = t.held_level
+    held_fixed = 1.0
+    for d in (N, P, Q):
+        if held >= 0 and not t.tiled_only[d]:
+            held_fixed *= t.extent[pre.picked[d], held]
+    for j in range(n_group):
+        i = work.index[j]
+        work.cycles[j] = work.steps[j]
+        on_chip = 0.0
+        dram = 0.0
+        for tensor in (_WEIGHTS, _OUTPUTS, _INPUTS):
+            child = -1
+            moved = work.steps[j]
+            for k in range(n_levels):
+                if not t.keeps[tensor, k]:
+                    continue
+                block, per_word = t.block[k], t.per_word[k]
+                access = moved * pre.unrolled[tensor, child + 1] / pre.unrolled[tensor, k + 1]
+                access *= rows.served[tensor, k, i]
+                used = min(pre.all_unrolled[k + 1] * rows.unrolled[k + 1, i], t.charged_instances[k])
+                first = n_positions if tensor == _INPUTS else rows.first[0, k, i]
+                for d in _PREFIX:
+                    relevant = (
+                        (d in (C, R, S)) if tensor == _WEIGHTS else (d in (N, P, Q)) if tensor == _OUTPUTS else True
+                    )
+                    if relevant and not t.tiled_only[d]:
+                        first = min(first, t.first[0, pre.picked[d], k])
+                first = t.surely_after[first]
+                if tensor == _WEIGHTS:
+                    fill = pre.total[_WEIGHTS] / pre.unrolled[_WEIGHTS, k + 1] * rows.whole[k, i]
+                    limit = t.least_idle.shape[1] - 1
+                    if held >= 0:
+                        limit = min(limit, int(t.words[held] / (rows.extent[held, i] * held_fixed)))
+                    fill *= t.least_idle[first, limit]
+                    for d in (N, P, Q):
+                        if not t.tiled_only[d]:
+                            fill *= t.beyond[0, pre.picked[d], first]
+                    if k == last:
+                        dram += _accesses(access, block, per_word)
+                    else:
+                        reading = _accesses(access, block, per_word) * t.read_pj[k]
+                        on_chip += (reading + _accesses(fill, block, per_word) * t.write_pj[k]) * used
+                elif tensor == _OUTPUTS:
+                    part = pre.total[_OUTPUTS] / pre.unrolled[_OUTPUTS, k + 1] * rows.whole[k, i]
+                    fill = part
+                    for d in (C, R, S):
+                        if not t.tiled_only[d]:
+                            fill *= t.beyond[0, pre.picked[d], first]
+                    if k == last:
+                        dram += _accesses(access - part, block, per_word) + _accesses(access, block, per_word)
+                    else:
+                        written = _accesses(fill - part, block, per_word) + _accesses(access, block, per_word)
+                        on_chip += (
+                            _accesses(access - part, block, per_word) * t.read_pj[k] + written * t.write_pj[k]
+                        ) * used
+                else:
+                    fill = t.least_input_words[k] * rows.beyond[0, first, i]
+                    fill /= t.unrolled[pre.picked[N], k + 1] * t.unrolled[pre.picked[C], k + 1]
+                    if k == last:
+                        dram += _accesses(access, block, per_word)
+                    else:
+                        reading = _accesses(access, block, per_word) * t.read_pj[k]
+                        on_chip += (reading + _accesses(fill, block, per_word) * t.write_pj[k]) * used
+                moved = fill
+                child = k
+        # a hair below, so that no rounding lets a bound exceed what it bounds
+        work.on_chip[j] = on_chip * (1.0 - 1e-12)
+        work.dram[j] = dram
 
 
 @njit(cache=True)
@@ -572,7 +645,7 @@ def search(t: Tables, archive, keys, count, tag):  # type: ignore[no-untyped-def
                 work.index[j] = work.group[j]
                 work.steps[j] = work.group_steps[work.group[j]]
                 work.is_open[work.group[j]] = False
-            _count(t, rows, pre, work, n_group, 0, True, False)
+            _bound(t, rows, pre, work, n_group)
             n_open = _unbeaten(work, n_group, archive, keys, count)
             for left in range(n_open):
                 work.is_open[work.index[work.left[left]]] = True
@@ -600,7 +673,7 @@ def search(t: Tables, archive, keys, count, tag):  # type: ignore[no-untyped-def
                 if n_variants > 1 and not _runs_first(t, pre, v):
                     continue
                 counted += n_fit
-                _count(t, rows, pre, work, n_fit, v, False, counted_before == t.like[v])
+                _count(t, rows, pre, work, n_fit, v, counted_before == t.like[v])
                 counted_before = t.like[v]
                 n_left = _unbeaten(work, n_fit, archive, keys, count)
                 if n_left == 0:

@@ -58,6 +58,11 @@ class Tables(NamedTuple):
     may_stall: np.ndarray  # (L,) whether one of the three is finite
     tiled_only: np.ndarray  # (D,) dimensions without a place on any mesh; never M
     least_input_words: np.ndarray  # (L,) fewest words that any tiling moves into an input tile, no N or C unrolled
+    surely_after: np.ndarray  # (P + 1,) a position all loops behind which lie further out under every loop order
+    held_level: int  # the innermost level that keeps outputs alone in little room, -1 if none
+    least_idle: (
+        np.ndarray
+    )  # (P + 1, words + 1) least product of N, P, Q beyond a position if that level may hold so much
     stride: np.ndarray  # (D,) stride of P and Q, dilation of R and S, 1 for the rest
 
 
@@ -84,6 +89,7 @@ def tables(space: Mapspace, shape: ConvShape, priced: Priced) -> Tables:
     canonical, with_orders = _canonical(space)
     bits = (in_time > 1) @ (1 << np.arange(n_levels))
     strides = {"P": shape.stride_w, "Q": shape.stride_h, "R": shape.dilation_w, "S": shape.dilation_h}
+    held_level, least_idle = _least_idle(space, extent, variants[0][2], offset, counts)
     read_bw, write_bw, shared_bw = _bandwidths(space, shape)
     may_stall = np.isfinite(read_bw) | np.isfinite(write_bw) | np.isfinite(shared_bw)
     return Tables(
@@ -121,6 +127,9 @@ def tables(space: Mapspace, shape: ConvShape, priced: Priced) -> Tables:
         shared_bandwidth=shared_bw,
         may_stall=may_stall,
         tiled_only=np.array([dim != "M" and all(slot.kind == "T" for slot in space.slots[dim]) for dim in DIMS]),
+        surely_after=_surely_after(space, variants[0][5]),
+        held_level=held_level,
+        least_idle=least_idle,
         least_input_words=_least_input_words(space, shape, extent, unrolled, offset, counts),
         stride=np.array([float(strides.get(d, 1)) for d in DIMS]),
     )
@@ -166,6 +175,50 @@ def _alone(
         fits &= (need <= words).all(axis=1)
         legal.append(fits)
     return legal
+
+
+_LITTLE_ROOM = 4096
+"""Words up to which the output buffer's room is tabulated for the bound on repeated weight fills."""
+
+
+def _least_idle(
+    space: Mapspace, extent: np.ndarray, beyond: np.ndarray, offset: np.ndarray, counts: np.ndarray
+) -> tuple[int, np.ndarray]:
+    """`held_level` and `least_idle` of `Tables`, over the dimensions of N, P, Q that no mesh unrolls."""
+    free = [DIMS.index(d) for d in "NPQ" if all(slot.kind == "T" for slot in space.slots[d])]
+    held = next(
+        (
+            k for k, level in enumerate(space.architecture.levels)
+            if level.keeps == "O" and level.words is not None and level.words <= _LITTLE_ROOM
+        ),
+        -1,
+    )  # fmt: skip
+    words = space.architecture.levels[held].words or 0 if held >= 0 else 0
+    result = np.full((beyond.shape[1], words + 1), np.inf)
+    if not counts.all():
+        return held, result
+    tiles = np.ones(1)
+    outside = np.ones((1, beyond.shape[1]))
+    for d in free:
+        rows = slice(offset[d], offset[d] + counts[d])
+        tiles = (tiles[:, None] * (extent[rows, held] if held >= 0 else 1.0)).ravel()
+        outside = (outside[:, None] * beyond[None, rows]).reshape(-1, beyond.shape[1])
+    at = np.minimum(tiles, words + 1).astype(np.int64) if held >= 0 else np.zeros(len(tiles), dtype=np.int64)
+    fits = at <= words
+    for p in range(beyond.shape[1]):
+        np.minimum.at(result[p], at[fits], outside[fits, p])
+    return held, np.minimum.accumulate(result, axis=1)
+
+
+def _surely_after(space: Mapspace, position_level: np.ndarray) -> np.ndarray:
+    """Each position itself where all loop orders agree on what repeats what, else the last position of its level."""
+    positions = np.arange(len(position_level) + 1)
+    if len(set(_like(space.orders).tolist())) == 1:
+        return positions
+    for level in set(position_level.tolist()):
+        at = np.flatnonzero(position_level == level)
+        positions[at] = at.max()
+    return positions
 
 
 def _least_input_words(
