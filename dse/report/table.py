@@ -30,7 +30,7 @@ FIGURES = (
 def console(*, stderr: bool = False) -> Console:
     """A console that does not squeeze tables where the output is no terminal."""
     plain = Console(stderr=stderr, highlight=False)
-    return plain if plain.is_terminal else Console(stderr=stderr, highlight=False, width=200)
+    return plain if plain.is_terminal else Console(stderr=stderr, highlight=False, width=230)
 
 
 def front_table(result: StudyResult, limit: int | None = None) -> RenderableType:

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from dse.front import Front
 from dse.result import StudyResult
 from dse.run import run_study
-from dse.study import Constraint, StudySpec
+from dse.study import Constraint, Evaluator, StudySpec
 from evaluators.costs import METRICS
 from search_spaces.errors import IllegalDesign
 from tests.dse import fakes
 
 
-def enumerate_slowly(spec: StudySpec, evaluator: fakes.FakeEvaluator) -> tuple[Front, Counter[str], Counter[str]]:
+def enumerate_slowly(spec: StudySpec, evaluator: Evaluator) -> tuple[Front, Counter[str], Counter[str]]:
     """The front, and how many designs are illegal or infeasible and why, from single evaluations."""
     illegal: Counter[str] = Counter()
     infeasible: Counter[str] = Counter()
@@ -130,3 +130,26 @@ def test_a_baseline_that_must_break_a_constraint_says_so(tmp_path: Path) -> None
     result = run_study(spec, tmp_path, evaluator=fakes.FakeEvaluator())
     sensor = [b for b in result.baselines if b.label.startswith("all on the sensor")]
     assert sensor and all(b.broken == ("sensor_memory_bytes <= 500000",) for b in sensor)
+
+
+def test_exact_equals_a_slow_enumeration_of_the_real_system(tmp_path: Path) -> None:
+    """The system's own blocks against its own single evaluations, with an accelerator model of closed forms."""
+    from evaluators.memo import Memo
+    from evaluators.system import System, SystemSettings
+    from search_spaces.space import sensor_edge_space
+    from tests.fakes import FakeSensor, toy_network
+
+    network = toy_network()
+    space = sensor_edge_space(network, pe_cols=(4, 14), pe_rows=(12,), glb_kib=(64,), clock_mhz=(50, 200, 500))
+    spec = StudySpec(
+        network, space, SystemSettings(), constraints=(Constraint("link_utilisation", 1.0), Constraint("area_mm2", 9.0))
+    )
+
+    def system() -> System:
+        return System(network, spec.settings, Memo(None), sensor_model=FakeSensor(limit_hz=4e8))
+
+    result = run_study(spec, tmp_path, evaluator=system())
+    front, illegal, infeasible = enumerate_slowly(spec, system())
+    assert illegal and result.counts.illegal == illegal and result.counts.infeasible == infeasible
+    assert result.front.sha256() == front.sha256() and result.front.size > 1
+    assert result.front.metrics.tolist() == front.metrics.tolist()
