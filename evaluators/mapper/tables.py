@@ -39,17 +39,20 @@ class Tables(NamedTuple):
     first: np.ndarray  # (V, R, L) position of the first temporal factor above 1 outside level k; P if none
     position_dim: np.ndarray  # (V, P) whose factor a position may hold
     position_level: np.ndarray  # (V, P)
-    like: np.ndarray  # (V,) equal for neighbours under which weights and outputs move the same; unique if stalls may
     canonical: np.ndarray  # (V, L, 128) whether a level's order is the first that runs the same loops
     levels_with_orders: np.ndarray  # indices of levels that have several orders
     tiled: np.ndarray  # (R,) per level a bit: 1 << level is set where the temporal factor there is above 1
-    keeps: np.ndarray  # (3, L) weights, inputs, outputs
+    relevant: np.ndarray  # (3, D) weights, inputs, outputs
+    keeps: np.ndarray  # (3, L)
     words: np.ndarray  # (L,) capacity, inf where unlimited
+    limited_levels: np.ndarray  # indices of levels with a capacity that keep something
     block: np.ndarray  # (L,)
-    per_word: np.ndarray  # (L,) 1 / block where that is exact (a power of two), else 0
     read_pj: np.ndarray  # (L,)
     write_pj: np.ndarray  # (L,)
     charged_instances: np.ndarray  # (L,) instances there are, over the cluster size
+    widest_extent: np.ndarray  # (L,) the largest extent of M
+    widest_x: np.ndarray  # (L,) the largest factor of M on the X mesh
+    widest_y: np.ndarray
     limit_x: np.ndarray  # (L,)
     limit_y: np.ndarray  # (L,)
     read_bandwidth: np.ndarray  # (L,) words per cycle, inf where it cannot stall
@@ -72,10 +75,14 @@ def tables(space: Mapspace, shape: ConvShape, priced: Priced) -> Tables:
     levels = architecture.levels
     n_levels = len(levels)
     temporal, mesh = _factors_per_level(space)
-    fits = _alone(space, shape, temporal, mesh)
+    # most unrolled first: what is found early is good and closes most of the rest
+    kept = [
+        np.flatnonzero(fits)[np.argsort(-(x * y).prod(axis=1)[fits], kind="stable")]
+        for fits, x, y in zip(_alone(space, shape, temporal, mesh), mesh["X"], mesh["Y"], strict=True)
+    ]
     for per_dim in (temporal, mesh["X"], mesh["Y"]):
-        per_dim[:] = [rows[legal] for rows, legal in zip(per_dim, fits, strict=True)]
-    originals = np.concatenate([np.flatnonzero(legal) for legal in fits])
+        per_dim[:] = [rows[order] for rows, order in zip(per_dim, kept, strict=True)]
+    originals = np.concatenate(kept)
     counts = np.array([len(rows) for rows in temporal])
     offset = np.concatenate([[0], np.cumsum(counts)[:-1]])
     in_time, on_x, on_y = (np.concatenate(per_dim) for per_dim in (temporal, mesh["X"], mesh["Y"]))
@@ -107,19 +114,24 @@ def tables(space: Mapspace, shape: ConvShape, priced: Priced) -> Tables:
         first=np.stack([v[3] for v in variants]),
         position_dim=np.stack([v[4] for v in variants]),
         position_level=np.stack([v[5] for v in variants]),
-        like=_like(space.orders) if not may_stall.any() else np.arange(len(space.orders)),
         canonical=canonical,
         levels_with_orders=with_orders,
         tiled=bits.astype(np.int64),
+        relevant=np.array([[dim in dims for dim in DIMS] for dims in ("MCRS", "NCPQRS", "NMPQ")]),
         keeps=np.array([[t in level.keeps for level in levels] for t in _TENSORS]),
+        limited_levels=np.array(
+            [k for k, level in enumerate(levels) if level.words is not None and level.keeps], dtype=np.int64
+        ),
         words=np.array([np.inf if level.words is None else float(level.words) for level in levels]),
         block=np.array([float(level.block) for level in levels]),
-        per_word=np.array([0.0 if level.block & (level.block - 1) else 1.0 / level.block for level in levels]),
         read_pj=np.array(priced.read_pj),
         write_pj=np.array(priced.write_pj),
         charged_instances=np.array(
             [float(architecture.instances(k) // priced.clusters[k] or 1) for k in range(n_levels)]
         ),
+        widest_extent=_widest(extent, offset, counts),
+        widest_x=_widest(on_x, offset, counts),
+        widest_y=_widest(on_y, offset, counts),
         limit_x=np.array([float(level.mesh_x) for level in levels]),
         limit_y=np.array([float(level.mesh_y) for level in levels]),
         read_bandwidth=read_bw,
@@ -175,6 +187,12 @@ def _alone(
         fits &= (need <= words).all(axis=1)
         legal.append(fits)
     return legal
+
+
+def _widest(per_row: np.ndarray, offset: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Per level, the largest value over the rows of M."""
+    m = DIMS.index("M")
+    return per_row[offset[m] : offset[m] + counts[m]].max(axis=0, initial=0.0)
 
 
 _LITTLE_ROOM = 4096
