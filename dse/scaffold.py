@@ -62,9 +62,8 @@ def write_script(name: str, network: str, input_shape: str | None, cut_mode: str
         raise UserError(f"{path} exists already; choose another name or move it away")
     shape = None if input_shape is None else _shape(input_shape)
     traced = networks.load(network, input_shape=shape, cut_mode=cast("CutMode", cut_mode))
-    knobs = "".join(
-        f"        {PARAMETERS.get(knob.name, knob.name)}={knob.values!r},\n" for knob in sensor_edge_space(traced).knobs if knob.name != "cut"
-    )
+    written = (knob for knob in sensor_edge_space(traced).knobs if knob.name != "cut")
+    knobs = "".join(f"        {PARAMETERS.get(knob.name, knob.name)}={knob.values!r},\n" for knob in written)
     text = SCRIPT.format(
         name=Path(stem).name,
         network=network,

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
 from hashlib import sha256
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Protocol
 
 from search_spaces.errors import UserError, unknown
@@ -50,25 +51,36 @@ class Evaluator(Protocol):
 
 @dataclass(frozen=True)
 class Constraint:
-    """A metric that must not exceed a bound, in the metric's SI unit.
+    """A metric that must not exceed `maximum`, or not fall below `minimum`, in the metric's SI unit.
 
     >>> Constraint("area_mm2", 3.0).violation({"area_mm2": 4.5})
     0.5
+    >>> str(Constraint("throughput_fps", minimum=30))
+    'throughput_fps >= 30'
     """
 
     metric: str
-    maximum: float
+    maximum: float | None = None
+    minimum: float | None = None
 
     def __post_init__(self) -> None:
-        if not self.maximum > 0:
-            raise UserError(f"a constraint's bound must be positive, not {self.metric} <= {self.maximum}")
+        bounds = [bound for bound in (self.maximum, self.minimum) if bound is not None]
+        if len(bounds) != 1:
+            raise UserError(f"a constraint has one bound, a maximum or a minimum; {self.metric} has {len(bounds)}")
+        if not (isfinite(bounds[0]) and bounds[0] > 0):
+            raise UserError(f"a constraint's bound must be a number above 0, not {bounds[0]} for {self.metric}")
 
     def __str__(self) -> str:
-        return f"{self.metric} <= {self.maximum:g}"
+        sign, bound = ("<=", self.maximum) if self.maximum is not None else (">=", self.minimum)
+        # All digits: studies are read back from this text.
+        return f"{self.metric} {sign} {repr(float(bound or 0)).removesuffix('.0')}"
 
-    def violation(self, metrics: Mapping[str, float]) -> float:
-        """By which share of the bound the metric exceeds it; zero or less is feasible."""
-        return metrics[self.metric] / self.maximum - 1.0
+    def violation(self, metrics: Mapping[str, Any]) -> Any:
+        """By which share of the bound the metric breaks it, zero or less if it does not; of numbers or arrays."""
+        if self.maximum is not None:
+            return metrics[self.metric] / self.maximum - 1.0
+        assert self.minimum is not None
+        return 1.0 - metrics[self.metric] / self.minimum
 
 
 DEFAULT_CONSTRAINTS = (Constraint("link_utilisation", 1.0),)
@@ -79,17 +91,20 @@ def parse_constraint(text: str) -> Constraint:
     """The constraint that a user wrote.
 
     >>> parse_constraint("area_mm2 <= 3")
-    Constraint(metric='area_mm2', maximum=3.0)
+    Constraint(metric='area_mm2', maximum=3.0, minimum=None)
     """
-    match = re.fullmatch(r"\s*([a-z0-9_]+)\s*<=?\s*([-+0-9.eE]+)\s*", text)
+    match = re.fullmatch(r"\s*([a-z0-9_]+)\s*([<>])=?\s*([-+0-9.eE]+)\s*", text)
     try:
-        if match:
-            return Constraint(match[1], float(match[2]))
-    except UserError:
-        raise
+        bound = float(match[3]) if match else None
     except ValueError:
-        pass
-    raise UserError(f"a constraint reads METRIC<=NUMBER, as in area_mm2<=3, not {text!r}")
+        bound = None
+    if match is None or bound is None:
+        raise UserError(f"a constraint reads METRIC<=NUMBER or METRIC>=NUMBER, as in area_mm2<=3, not {text!r}")
+    return Constraint(match[1], maximum=bound) if match[2] == "<" else Constraint(match[1], minimum=bound)
+
+
+GROWING = ("throughput_fps",)
+"""Metrics of which more is better."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +133,8 @@ class StudySpec:
         for name in self.objectives:
             if name not in METRICS:
                 raise unknown("objective", name, METRICS)
+            if name in GROWING:
+                raise UserError(f"objectives are minimised, and {name} is better when it grows; bound it: {name}>=30")
         for constraint in self.constraints:
             if constraint.metric not in METRICS:
                 raise unknown("metric to constrain", constraint.metric, METRICS)

@@ -53,7 +53,8 @@ def table(
     feasible = legal.copy()
     infeasible: dict[str, int] = {}
     for constraint in constraints:
-        broken = legal & (metrics[:, columns.index(constraint.metric)] / constraint.maximum - 1.0 > 0)
+        column = metrics[:, columns.index(constraint.metric)]
+        broken = legal & (constraint.violation({constraint.metric: column}) > 0)
         if broken.any():
             infeasible[str(constraint)] = int(broken.sum())
         feasible &= ~broken

@@ -134,10 +134,10 @@ def describe_hardware(knobs: Mapping[str, Any], searched: Collection[str]) -> st
 
     >>> simba = {"accelerator": "simba_like", "pe_cols": 4, "pe_rows": 4, "glb_kib": 64, "weight_buffer_scale": 0.5}
     >>> describe_hardware(simba, ["weight_buffer_scale"])
-    'simba_like 4×4, 64 KiB, weights ×0.5'
+    'simba_like 4×4, 64 KiB, w ×0.5'
     """
     text = f"{knobs['accelerator']} {knobs['pe_cols']}×{knobs['pe_rows']}, {knobs['glb_kib']:g} KiB"
-    names = {"input_buffer_scale": "inputs", "weight_buffer_scale": "weights", "accum_buffer_scale": "sums"}
+    names = {"input_buffer_scale": "in", "weight_buffer_scale": "w", "accum_buffer_scale": "acc"}
     for knob, name in names.items():
         if knob in searched:
             text += f", {name} ×{knobs[knob]:g}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -37,7 +38,14 @@ def front_table(result: StudyResult, limit: int | None = None) -> RenderableType
     """Rows in the order of the first objective; of designs with equal objectives the smallest is shown."""
     extra = [name for name in result.objectives if name not in {figure[0] for figure in FIGURES}]
     several_drams = len(result.knobs["dram"]) > 1
-    table = Table(title=_title(result), title_justify="left", header_style="bold", pad_edge=False)
+    table = Table(
+        title=_title(result),
+        title_justify="left",
+        header_style="bold",
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        box=box.SIMPLE_HEAD,
+    )
     searched = [name for name, values in result.knobs.items() if len(values) > 1]
     for heading in (
         "",
@@ -75,6 +83,8 @@ def front_table(result: StudyResult, limit: int | None = None) -> RenderableType
         broken += [f"({len(broken) + 1}) breaks {', '.join(baseline.broken)}"] if baseline.broken else []
         table.add_row(*cells("", baseline.title + mark, knobs, baseline.metrics, ""), style="italic")
     notes = broken
+    if any(name.endswith("_buffer_scale") for name in searched):
+        notes.append("in, w, acc: input, weight and accumulation buffers, times the template's own size.")
     if limit is not None and len(groups) > limit:
         notes.append(f"{len(groups) - limit} more; all are in {result.folder / 'front.csv'}.")
     if any(end - start > 1 for start, end in groups):

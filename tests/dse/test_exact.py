@@ -20,6 +20,12 @@ from search_spaces.errors import IllegalDesign
 from tests.dse import fakes
 
 
+def breaks(constraint: Constraint, value: float) -> bool:
+    if constraint.maximum is not None:
+        return value > constraint.maximum
+    return constraint.minimum is not None and value < constraint.minimum
+
+
 def enumerate_slowly(spec: StudySpec, evaluator: Evaluator) -> tuple[Front, Counter[str], Counter[str]]:
     """The front, and how many designs are illegal or infeasible and why, from single evaluations."""
     illegal: Counter[str] = Counter()
@@ -32,7 +38,7 @@ def enumerate_slowly(spec: StudySpec, evaluator: Evaluator) -> tuple[Front, Coun
         except IllegalDesign as error:
             illegal[error.reason] += 1
             continue
-        broken = [c for c in spec.constraints if metrics[c.metric] / c.maximum - 1 > 0]
+        broken = [c for c in spec.constraints if breaks(c, metrics[c.metric])]
         infeasible.update(str(c) for c in broken)
         if not broken:
             rows.append([metrics[name] for name in METRICS])
@@ -69,14 +75,19 @@ def test_exact_equals_a_slow_enumeration(tmp_path: Path, objectives: tuple[str, 
     clocks=st.lists(st.sampled_from([25, 100, 400, 800]), min_size=1, max_size=2, unique=True),
     area=st.floats(0.5, 10),
     power=st.floats(0.01, 0.5),
+    rate=st.floats(1, 200),
 )
 def test_exact_equals_a_slow_enumeration_on_any_space(
-    tmp_path_factory: pytest.TempPathFactory, pes: list[int], clocks: list[int], area: float, power: float
+    tmp_path_factory: pytest.TempPathFactory, pes: list[int], clocks: list[int], area: float, power: float, rate: float
 ) -> None:
     spec = fakes.spec(
         "exact",
         space=fakes.space(pes, clocks),
-        constraints=(Constraint("area_mm2", area), Constraint("sensor_power_w", power)),
+        constraints=(
+            Constraint("area_mm2", area),
+            Constraint("sensor_power_w", power),
+            Constraint("throughput_fps", minimum=rate),
+        ),
     )
     result = run_study(spec, tmp_path_factory.mktemp("any"), evaluator=fakes.FakeEvaluator())
     if not len(result.front):

@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import optuna
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dse.run import run_study
 from dse.store_optuna import OptunaStore
-from dse.study import Constraint, StudySpec, Trial, differences
+from dse.study import Constraint, StudySpec, Trial, differences, parse_constraint
 from search_spaces.errors import UserError
 from tests.dse import fakes
 
@@ -193,6 +195,20 @@ def test_rows_written_at_once_are_those_of_optuna_s_own_way(tmp_path: Path) -> N
         assert age.total_seconds() < 600, "times are in the reader's own time zone"
 
 
+@given(st.floats(1e-12, 1e12), st.booleans())
+def test_a_constraint_is_read_back_to_the_last_digit(bound: float, upper: bool) -> None:
+    constraint = Constraint("latency_s", maximum=bound) if upper else Constraint("latency_s", minimum=bound)
+    assert parse_constraint(str(constraint)) == constraint
+
+
+@pytest.mark.parametrize(
+    "text", ["area_mm2=3", "area_mm2<=", "<=3", "area_mm2<=0", "area_mm2<=nan", "a<=1e999", "a<=--3"]
+)
+def test_a_constraint_that_cannot_be_read_is_one_line(text: str) -> None:
+    with pytest.raises(UserError, match="constraint"):
+        parse_constraint(text)
+
+
 def test_a_trial_has_metrics_or_a_reason() -> None:
     with pytest.raises(ValueError, match="either metrics or a reason"):
         Trial(0, (0,))
@@ -205,6 +221,7 @@ def test_study_specs_refuse_what_makes_no_sense() -> None:
         ({"objectives": ("latency_s",)}, "two or more different objectives"),
         ({"constraints": (Constraint("area", 1.0),)}, "metric to constrain 'area'"),
         ({"constraints": (Constraint("area_mm2", 1.0), Constraint("area_mm2", 2.0))}, "one bound per metric"),
+        ({"objectives": ("latency_s", "throughput_fps")}, "bound it: throughput_fps>=30"),
         ({"batch_size": 1}, "at least 2, not 1"),
         ({"seed": -1}, "a seed is a whole number"),
     ):
