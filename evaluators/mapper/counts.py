@@ -207,8 +207,7 @@ def count(architecture: Architecture, shape: ConvShape, mapping: Mapping) -> Cou
                 cycles = max(cycles, ceil(compute_cycles / (bandwidth / demand)))
     return Counts(
         tuple(
-            LevelCounts(level.name, prod(spatial_above[k + 1].values()), per_level[k])
-            for k, level in enumerate(levels)
+            LevelCounts(level.name, prod(spatial_above[k + 1].values()), per_level[k]) for k, level in enumerate(levels)
         ),
         macs,
         compute_cycles,

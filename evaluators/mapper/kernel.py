@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from evaluators.mapper.tables import Tables
+from evaluators.mapper.tables import Rows, Tables
 
 __all__ = ["search"]
 
@@ -28,19 +28,6 @@ _BELOW = 1.0 - 1e-12
 """Bounds are put a hair lower, so that no rounding lets one exceed what it bounds."""
 
 _compiled = njit(cache=True, error_model="numpy")
-
-
-class _Rows(NamedTuple):
-    """What every row of M contributes, contiguous over the rows."""
-
-    extent: np.ndarray  # (L, rows)
-    unrolled: np.ndarray  # (L + 1, rows)
-    whole: np.ndarray  # (L, rows) what one instance of a level handles of M
-    steps: np.ndarray  # (rows,) its share of the compute steps
-    mesh_x: np.ndarray  # (L, rows)
-    mesh_y: np.ndarray
-    first: np.ndarray  # (L, rows) under the first loop order
-    beyond: np.ndarray  # (P + 1, rows)
 
 
 class _Tilings(NamedTuple):
@@ -55,23 +42,6 @@ class _Tilings(NamedTuple):
     beyond_rs: np.ndarray  # (P + 1, T)
     slid: np.ndarray  # (L, T) input words moved at least, C and M left out, where tiles overlap
     fetched: np.ndarray  # (L, T) where an irrelevant loop inside destroys the overlap
-
-
-@_compiled
-def _rows_of_m(t):  # type: ignore[no-untyped-def]
-    rows = slice(t.offset[M], t.offset[M] + t.rows[M])
-    unrolled = np.ascontiguousarray(t.unrolled[rows].T)
-    total = t.total[rows].copy()
-    return _Rows(
-        np.ascontiguousarray(t.extent[rows].T),
-        unrolled,
-        total / unrolled[1:],
-        total / unrolled[0],
-        np.ascontiguousarray(t.mesh_x[rows].T),
-        np.ascontiguousarray(t.mesh_y[rows].T),
-        np.ascontiguousarray(t.first[0, rows].T),
-        np.ascontiguousarray(t.beyond[0, rows].T),
-    )
 
 
 @_compiled
@@ -192,7 +162,7 @@ def _how_many_fit(t, extents, n_rows, room, fits):  # type: ignore[no-untyped-de
 
 
 @_compiled
-def _bound_rows(t, rows, picked, listed, n_rows, share, total, on_chip, dram, moved):  # type: ignore[no-untyped-def]
+def _bound_rows(t, rows, picked, listed, n_rows, share, total, cycles, on_chip, dram, moved):  # type: ignore[no-untyped-def]
     """What every listed row of M costs at least beside a group, whatever tiling and order.
 
     An irrelevant loop repeats a fill unless it lies inside the first relevant one; where that one comes no later than
@@ -201,84 +171,97 @@ def _bound_rows(t, rows, picked, listed, n_rows, share, total, on_chip, dram, mo
     """
     n_levels = t.extent.shape[1]
     last = n_levels - 1
+    n_positions = t.position_dim.shape[1]
     held = t.held_level
     held_words = np.inf
     if held >= 0:
         held_words = t.words[held]
-        for d in (N, P, Q):
-            if not t.tiled_only[d]:
+    beyond = np.ones((2, n_positions + 1))  # irrelevant loops of the group's dimensions: for weights, for outputs
+    for d in _PREFIX:
+        if not t.tiled_only[d]:
+            if held >= 0 and d in (N, P, Q):
                 held_words /= t.extent[picked[d], held]
+            idle = 0 if d in (N, P, Q) else 1
+            for p in range(n_positions + 1):
+                beyond[idle, p] *= t.beyond[0, picked[d], p]
+    steps = total[_INPUTS] / share[_INPUTS, 0]
     for j in range(n_rows):
+        cycles[j] = steps * rows.steps[listed[j]]
         on_chip[j] = 0.0
         dram[j] = 0.0
     for tensor in (_WEIGHTS, _OUTPUTS, _INPUTS):
         child = -1
-        steps = total[_INPUTS] / share[_INPUTS, 0]
         for j in range(n_rows):
-            moved[j] = steps * rows.steps[listed[j]]
+            moved[j] = cycles[j]
         for k in range(n_levels):
             if not t.keeps[tensor, k]:
                 continue
             block, read_pj, write_pj, charged = t.block[k], t.read_pj[k], t.write_pj[k], t.charged_instances[k]
             served = share[tensor, child + 1] / share[tensor, k + 1]
-            inside, here = rows.unrolled[child + 1], rows.unrolled[k + 1]
+            inside, here, whole = rows.unrolled[child + 1], rows.unrolled[k + 1], rows.whole[k]
             used_prefix = share[_INPUTS, k + 1]
-            first = t.position_dim.shape[1]
+            first = n_positions
             for d in _PREFIX:
                 if not t.tiled_only[d] and t.relevant[tensor, d]:
                     first = min(first, t.first[0, picked[d], k])
+            m_first = rows.first[k]
             words = total[tensor] / share[tensor, k + 1]
             if tensor == _INPUTS:
                 words = t.least_input_words[k] / (t.unrolled[picked[N], k + 1] * t.unrolled[picked[C], k + 1])
-            m_first, m_beyond = rows.first[k], rows.beyond[t.surely_after[first]]
-            for j in range(n_rows):
-                i = listed[j]
-                access = moved[j] * served
-                if tensor == _INPUTS:
+                m_beyond = rows.beyond[t.surely_after[first]]
+                for j in range(n_rows):
+                    i = listed[j]
+                    access = moved[j] * served
                     fill = words * m_beyond[i]
-                else:
-                    access *= inside[i] / here[i]
-                    fill = words * rows.whole[k, i]
-                part = fill
-                if tensor != _INPUTS:
-                    at = t.surely_after[min(first, m_first[i])]
-                    if tensor == _WEIGHTS:
+                    if k == last:
+                        dram[j] += np.ceil(access / block)
+                    else:
+                        used = min(used_prefix * here[i], charged)
+                        on_chip[j] += (np.ceil(access / block) * read_pj + np.ceil(fill / block) * write_pj) * used
+                    moved[j] = fill
+            elif tensor == _WEIGHTS:
+                for j in range(n_rows):
+                    i = listed[j]
+                    access = moved[j] * served * (inside[i] / here[i])
+                    if k == last:
+                        dram[j] += np.ceil(access / block)
+                    else:
+                        at = t.surely_after[min(first, m_first[i])]
                         limit = t.least_idle.shape[1] - 1
                         if held >= 0:
                             limit = min(limit, int(held_words / rows.extent[held, i]))
-                        fill *= t.least_idle[at, limit]
-                        for d in (N, P, Q):
-                            if not t.tiled_only[d]:
-                                fill *= t.beyond[0, picked[d], at]
-                    else:
-                        for d in (C, R, S):
-                            if not t.tiled_only[d]:
-                                fill *= t.beyond[0, picked[d], at]
-                used = min(used_prefix * here[i], charged)
-                if tensor == _OUTPUTS:
+                        fill = words * whole[i] * t.least_idle[at, limit] * beyond[0, at]
+                        used = min(used_prefix * here[i], charged)
+                        on_chip[j] += (np.ceil(access / block) * read_pj + np.ceil(fill / block) * write_pj) * used
+                        moved[j] = fill
+            else:
+                for j in range(n_rows):
+                    i = listed[j]
+                    access = moved[j] * served * (inside[i] / here[i])
+                    part = words * whole[i]
                     if k == last:
                         dram[j] += np.ceil((access - part) / block) + np.ceil(access / block)
                     else:
+                        fill = part * beyond[1, t.surely_after[min(first, m_first[i])]]
                         written = np.ceil((fill - part) / block) + np.ceil(access / block)
+                        used = min(used_prefix * here[i], charged)
                         on_chip[j] += (np.ceil((access - part) / block) * read_pj + written * write_pj) * used
-                elif k == last:
-                    dram[j] += np.ceil(access / block)
-                else:
-                    on_chip[j] += (np.ceil(access / block) * read_pj + np.ceil(fill / block) * write_pj) * used
-                moved[j] = fill
+                        moved[j] = fill
             child = k
     for j in range(n_rows):
         on_chip[j] *= _BELOW
 
 
 @_compiled
-def _bound_tilings(t, rows, picked, i, share, total, tilings, on_chip, dram, moved):  # type: ignore[no-untyped-def]
+def _bound_tilings(t, rows, picked, i, share, total, tilings, cycles, on_chip, dram, moved):  # type: ignore[no-untyped-def]
     """What every tiling costs at least for one group and row of M, infinite where it does not fit."""
     n_levels = t.extent.shape[1]
     last = n_levels - 1
     n_tilings = tilings.weights.shape[1]
     c = picked[C]
+    steps = total[_INPUTS] / share[_INPUTS, 0] * rows.steps[i]
     for tiling in range(n_tilings):
+        cycles[tiling] = steps
         on_chip[tiling] = 0.0
         dram[tiling] = 0.0
     for k in t.limited_levels:
@@ -296,7 +279,6 @@ def _bound_tilings(t, rows, picked, i, share, total, tilings, on_chip, dram, mov
                 on_chip[tiling] = np.inf
     for tensor in (_WEIGHTS, _OUTPUTS, _INPUTS):
         child = -1
-        steps = total[_INPUTS] / share[_INPUTS, 0] * rows.steps[i]
         for tiling in range(n_tilings):
             moved[tiling] = steps
         for k in range(n_levels):
@@ -469,39 +451,51 @@ def _count(t, v, picked, result):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _beaten(cycles, on_chip, dram, archive, keys, count):  # type: ignore[no-untyped-def]
-    """Whether an entry of the archive is as good in all three; one that is moves forward, to be tried sooner."""
-    for e in range(count):
-        if archive[e, 0] <= cycles and archive[e, 1] <= on_chip and archive[e, 2] <= dram:
-            if e > 0:
-                to = e // 2
-                for c in range(3):
-                    archive[e, c], archive[to, c] = archive[to, c], archive[e, c]
-                for c in range(keys.shape[1]):
-                    keys[e, c], keys[to, c] = keys[to, c], keys[e, c]
-            return True
-    return False
+def _open(cycles, on_chip, dram, n, archive, keys, count, found):  # type: ignore[no-untyped-def]
+    """List which of n points no entry of the archive equals or betters in all three; returns how many.
+
+    An entry that closes a point moves forward in the archive, to be tried sooner.
+    """
+    n_open = 0
+    for j in range(n):
+        closed = False
+        for e in range(count):
+            if archive[e, 0] <= cycles[j] and archive[e, 1] <= on_chip[j] and archive[e, 2] <= dram[j]:
+                closed = True
+                if e > 0:
+                    to = e // 2
+                    for c in range(3):
+                        archive[e, c], archive[to, c] = archive[to, c], archive[e, c]
+                    for c in range(keys.shape[1]):
+                        keys[e, c], keys[to, c] = keys[to, c], keys[e, c]
+                break
+        if not closed:
+            found[n_open] = j
+            n_open += 1
+    return n_open
 
 
 @_compiled
-def _insert(point, archive, count, key, keys):  # type: ignore[no-untyped-def]
+def _put(archive, keys, at, cycles, on_chip, dram, key):  # type: ignore[no-untyped-def]
+    archive[at, 0], archive[at, 1], archive[at, 2] = cycles, on_chip, dram
+    for c in range(len(key)):
+        keys[at, c] = key[c]
+
+
+@_compiled
+def _insert(cycles, on_chip, dram, archive, count, key, keys):  # type: ignore[no-untyped-def]
     """Put a point that nothing beats into the archive and drop what it beats."""
     kept = 0
     for e in range(count):
-        if not (point[0] <= archive[e, 0] and point[1] <= archive[e, 1] and point[2] <= archive[e, 2]):
-            if kept != e:
-                archive[kept] = archive[e]
-                keys[kept] = keys[e]
+        if not (cycles <= archive[e, 0] and on_chip <= archive[e, 1] and dram <= archive[e, 2]):
+            _put(archive, keys, kept, archive[e, 0], archive[e, 1], archive[e, 2], keys[e])
             kept += 1
     if kept == len(archive):
-        bigger = np.empty((2 * kept, archive.shape[1]))
-        bigger[:kept] = archive
-        archive = bigger
-        more = np.empty((2 * kept, keys.shape[1]), dtype=np.int64)
-        more[:kept] = keys
-        keys = more
-    archive[kept] = point[:3]
-    keys[kept] = key
+        bigger, more = np.empty((2 * kept, 3)), np.empty((2 * kept, keys.shape[1]), dtype=np.int64)
+        for e in range(kept):
+            _put(bigger, more, e, archive[e, 0], archive[e, 1], archive[e, 2], keys[e])
+        archive, keys = bigger, more
+    _put(archive, keys, kept, cycles, on_chip, dram, key)
     return kept + 1, archive, keys
 
 
@@ -519,7 +513,7 @@ def _runs_first(t, picked, v):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def search(t: Tables, archive, keys, count, tag):  # type: ignore[no-untyped-def]
+def search(t: Tables, rows: Rows, archive, keys, count, tag):  # type: ignore[no-untyped-def]
     """Search one mapspace, going on from an archive of `count` points (see `layer.map_layer`).
 
     Returns (factorizations that fit, mappings counted exactly, the archive of shape (≥ K, 3): cycles, on-chip pJ
@@ -529,7 +523,6 @@ def search(t: Tables, archive, keys, count, tag):  # type: ignore[no-untyped-def
     n_levels = t.extent.shape[1]
     n_variants, n_positions = t.position_dim.shape
     n_m = t.rows[M]
-    rows = _rows_of_m(t)
     n_groups, n_tilings = 1, 1
     for d in _PREFIX:
         if t.tiled_only[d]:
@@ -552,8 +545,11 @@ def search(t: Tables, archive, keys, count, tag):  # type: ignore[no-untyped-def
     listed = np.empty(n_m, dtype=np.int64)
     fits = np.empty(n_m, dtype=np.int64)
     row_extents = np.empty((n_levels, n_m))
-    row_on_chip, row_dram, row_moved = np.empty(n_m), np.empty(n_m), np.empty(n_m)
-    tiling_on_chip, tiling_dram, tiling_moved = np.empty(n_tilings), np.empty(n_tilings), np.empty(n_tilings)
+    row_cycles, row_on_chip, row_dram, row_moved = np.empty(n_m), np.empty(n_m), np.empty(n_m), np.empty(n_m)
+    open_rows, open_tilings = np.empty(n_m, dtype=np.int64), np.empty(n_tilings, dtype=np.int64)
+    one = np.empty(1, dtype=np.int64)
+    cycles, on_chip = np.empty(n_tilings), np.empty(n_tilings)
+    dram, moved = np.empty(n_tilings), np.empty(n_tilings)
     share = np.ones((3, n_levels + 1))  # spatial factors above a level that matter to a tensor, M left out
     total = np.ones(3)  # bounds that matter to a tensor, M left out
     room = np.full(n_levels, np.inf)
@@ -595,19 +591,22 @@ def search(t: Tables, archive, keys, count, tag):  # type: ignore[no-untyped-def
                     total[tensor] *= t.total[picked[d]]
                     for k in range(n_levels + 1):
                         share[tensor, k] *= t.unrolled[picked[d], k]
-        steps = total[_INPUTS] / share[_INPUTS, 0]
-        _bound_rows(t, rows, picked, listed, n_rows, share, total, row_on_chip, row_dram, row_moved)
-        for j in range(n_rows):
+        _bound_rows(t, rows, picked, listed, n_rows, share, total, row_cycles, row_on_chip, row_dram, row_moved)
+        n_open = _open(row_cycles, row_on_chip, row_dram, n_rows, archive, keys, count, open_rows)
+        for a in range(n_open):
+            j = open_rows[a]
+            if a > 0 and _open(row_cycles[j:], row_on_chip[j:], row_dram[j:], 1, archive, keys, count, one) == 0:
+                continue  # closed by what this group's earlier rows found
             i = listed[j]
-            least = steps * rows.steps[i]
-            if _beaten(least, row_on_chip[j], row_dram[j], archive, keys, count):
-                continue
             picked[M] = t.offset[M] + i
-            _bound_tilings(t, rows, picked, i, share, total, tilings, tiling_on_chip, tiling_dram, tiling_moved)
-            for tiling in range(n_tilings):
-                if tiling_on_chip[tiling] == np.inf or _beaten(
-                    least, tiling_on_chip[tiling], tiling_dram[tiling], archive, keys, count
-                ):
+            _bound_tilings(t, rows, picked, i, share, total, tilings, cycles, on_chip, dram, moved)
+            n_tried = _open(cycles, on_chip, dram, n_tilings, archive, keys, count, open_tilings)
+            for b in range(n_tried):
+                tiling = open_tilings[b]
+                at = slice(tiling, tiling + 1)
+                if on_chip[tiling] == np.inf:
+                    continue
+                if b > 0 and _open(cycles[at], on_chip[at], dram[at], 1, archive, keys, count, one) == 0:
                     continue
                 _pick_tiling(t, picked, tiling)
                 for v in range(n_variants):
@@ -615,9 +614,9 @@ def search(t: Tables, archive, keys, count, tag):  # type: ignore[no-untyped-def
                         continue
                     counted += 1
                     _count(t, v, picked, result)
-                    if not _beaten(result[0], result[1], result[2], archive, keys, count):
+                    if _open(result[:1], result[1:2], result[2:3], 1, archive, keys, count, one) == 1:
                         for d in range(7):
                             key[d] = t.original[picked[d]]
                         key[7] = v
-                        count, archive, keys = _insert(result, archive, count, key, keys)
+                        count, archive, keys = _insert(result[0], result[1], result[2], archive, count, key, keys)
     return fitting, counted, archive, keys, count

@@ -64,7 +64,7 @@ def map_layer(shape: ConvShape, architecture: Architecture, table: EnergyTable =
     Raises IllegalDesign, naming the level that overflows, where no mapping fits.
     """
     from evaluators.mapper.kernel import search  # compiled code: only where something is searched
-    from evaluators.mapper.tables import tables
+    from evaluators.mapper.tables import rows_of_m, tables
 
     priced = price(architecture, table)
     space = mapspace(architecture, shape)
@@ -72,7 +72,7 @@ def map_layer(shape: ConvShape, architecture: Architecture, table: EnergyTable =
     archive, keys = np.empty((64, 3)), np.empty((64, 9), dtype=np.int64)
     fitting = found = 0
     if laid_out.rows.all():
-        fitting, _, archive, keys, found = search(laid_out, archive, keys, 0, 0)
+        fitting, _, archive, keys, found = search(laid_out, rows_of_m(laid_out), archive, keys, 0, 0)
     if fitting == 0:
         raise IllegalDesign("layer does not map", _why_nothing_fits(space, shape))
     candidates = []
@@ -227,5 +227,3 @@ def _in_batches(
         delayed(_map_batch)([pairs[i] for i in batch], table) for batch in batches[here:]
     )
     yield from zip(batches[here:], results, strict=True)
-
-

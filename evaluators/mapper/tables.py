@@ -17,9 +17,10 @@ from evaluators.mapper.mapspace import Mapspace
 from search_spaces.accelerators.architecture import DIMS
 from search_spaces.types import ConvShape
 
-__all__ = ["Tables", "tables"]
+__all__ = ["Rows", "Tables", "rows_of_m", "tables"]
 
 _TENSORS = "WIO"
+_M = DIMS.index("M")
 
 
 class Tables(NamedTuple):
@@ -67,6 +68,36 @@ class Tables(NamedTuple):
         np.ndarray
     )  # (P + 1, words + 1) least product of N, P, Q beyond a position if that level may hold so much
     stride: np.ndarray  # (D,) stride of P and Q, dilation of R and S, 1 for the rest
+
+
+class Rows(NamedTuple):
+    """What every row of M contributes, contiguous over the rows."""
+
+    extent: np.ndarray  # (L, rows)
+    unrolled: np.ndarray  # (L + 1, rows)
+    whole: np.ndarray  # (L, rows) what one instance of a level handles of M
+    steps: np.ndarray  # (rows,) its share of the compute steps
+    mesh_x: np.ndarray  # (L, rows)
+    mesh_y: np.ndarray
+    first: np.ndarray  # (L, rows) under the first loop order
+    beyond: np.ndarray  # (P + 1, rows)
+
+
+def rows_of_m(t: Tables) -> Rows:
+    """The rows of M of a table, turned so that the kernel runs along them."""
+    rows = slice(t.offset[_M], t.offset[_M] + t.rows[_M])
+    unrolled = np.ascontiguousarray(t.unrolled[rows].T)
+    total = t.total[rows]
+    return Rows(
+        np.ascontiguousarray(t.extent[rows].T),
+        unrolled,
+        total / unrolled[1:],
+        total / unrolled[0],
+        np.ascontiguousarray(t.mesh_x[rows].T),
+        np.ascontiguousarray(t.mesh_y[rows].T),
+        np.ascontiguousarray(t.first[0, rows].T),
+        np.ascontiguousarray(t.beyond[0, rows].T),
+    )
 
 
 def tables(space: Mapspace, shape: ConvShape, priced: Priced) -> Tables:
@@ -191,8 +222,7 @@ def _alone(
 
 def _widest(per_row: np.ndarray, offset: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Per level, the largest value over the rows of M."""
-    m = DIMS.index("M")
-    return per_row[offset[m] : offset[m] + counts[m]].max(axis=0, initial=0.0)
+    return per_row[offset[_M] : offset[_M] + counts[_M]].max(axis=0, initial=0.0)
 
 
 _LITTLE_ROOM = 4096
