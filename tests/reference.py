@@ -1,4 +1,4 @@
-"""Where recorded figures lie: the whole reference beside the checkout where it is there, else the excerpts kept here."""
+"""Where recorded figures lie: the whole reference beside the checkout if it is there, else the excerpts kept here."""
 
 from pathlib import Path
 

@@ -14,7 +14,7 @@ from search_spaces.errors import IllegalDesign, UserError
 from search_spaces.types import ConvShape, KnobValue
 
 if TYPE_CHECKING:
-    from evaluators.mapper.result import MappedLayer, MapMetric
+    from evaluators.mapper.result import MapMetric, MappedLayer
     from evaluators.memo import Memo
     from search_spaces.accelerators import Architecture
 
@@ -36,7 +36,8 @@ def parse_shape(text: str) -> ConvShape:
         if name not in _SHAPE_KEYS or not equals:
             close = get_close_matches(name, _SHAPE_KEYS, n=1)
             hint = f"did you mean {close[0]!r}? " if close else ""
-            raise UserError(f"--shape takes NAME=NUMBER pairs, not {part.strip()!r}; {hint}names: {', '.join(_SHAPE_KEYS)}")
+            names = ", ".join(_SHAPE_KEYS)
+            raise UserError(f"--shape takes NAME=NUMBER pairs, not {part.strip()!r}; {hint}names: {names}")
         if not value.isdigit() or int(value) < 1:
             raise UserError(f"{name} in --shape is a whole number of at least 1, not {value!r}")
         sizes.update(dict.fromkeys(_SHAPE_KEYS[name], int(value)))
@@ -223,7 +224,9 @@ def _print_one(name: str, mapped: MappedLayer, architecture: Architecture) -> No
     )
 
 
-def _print_table(found: dict[str, tuple[MappedLayer, ...]], refused: dict[str, str], architecture: Architecture) -> None:
+def _print_table(
+    found: dict[str, tuple[MappedLayer, ...]], refused: dict[str, str], architecture: Architecture
+) -> None:
     from rich.console import Console
     from rich.table import Table
 

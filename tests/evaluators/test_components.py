@@ -34,7 +34,7 @@ def test_register_files_follow_the_table(width: int, depth: int, pj: float, area
 
 @pytest.mark.parametrize(
     ("bits", "clock_hz", "pj"),
-    [(16, None, 2.20035), (16, 200e6, 2.20035), (16, 500e6, 2.4304), (16, 1e9, 3.275), (8, None, 0.5608), (32, 1e9, 12.89)],
+    [(16, None, 2.20035), (16, 2e8, 2.20035), (16, 5e8, 2.4304), (16, 1e9, 3.275), (8, None, 0.5608), (32, 1e9, 12.89)],
 )
 def test_macs_follow_the_table(bits: int, clock_hz: float | None, pj: float) -> None:
     assert mac_pj(Component("intmac", width_bits=bits), clock_hz) == pytest.approx(pj, rel=1e-9)
@@ -115,8 +115,10 @@ def test_tool_energies_are_those_behind_the_recorded_runs() -> None:
     from tests.reference import SHARED
 
     path = SHARED / "timeloop" / "ert_max_art.csv"
-    known = {"psum_spad": 0.25083, "weights_spad": 1.58552, "ifmap_spad": 0.236322, "PEAccuBuffer": 1.00522,
-             "PEWeightBuffer": 44.75984, "PEInputBuffer": 97.18672, "shared_glb": 74.1442, "GlobalBuffer": 167.0908}  # fmt: skip
+    known = {
+        "psum_spad": 0.25083, "weights_spad": 1.58552, "ifmap_spad": 0.236322, "PEAccuBuffer": 1.00522,
+        "PEWeightBuffer": 44.75984, "PEInputBuffer": 97.18672, "shared_glb": 74.1442, "GlobalBuffer": 167.0908,
+    }  # fmt: skip
     if path.is_file():
         with path.open(newline="") as file:
             rows = [r for r in csv.DictReader(file) if r["kind"].startswith("ERT") and r["action"] == "read"]

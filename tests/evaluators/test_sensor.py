@@ -32,14 +32,15 @@ def _network(*shapes: ConvShape) -> Network:
     everything = frozenset(range(len(layers)))
     image = Tensor("x", (1, 3, 16, 16))
     assert layers[0].inputs == (INPUT,)
-    return Network("tiny", image, tuple(layers), (Cut("x", frozenset(), (image,)), Cut("y", everything, (image,))), "block")
+    cuts = (Cut("x", frozenset(), (image,)), Cut("y", everything, (image,)))
+    return Network("tiny", image, tuple(layers), cuts, "block")
 
 
 @pytest.mark.parametrize("name", accelerators.names())
 @pytest.mark.parametrize("metric", ["edp", "delay", "energy"])
 @pytest.mark.parametrize("dvfs", ["on", "off", "sized"])
 def test_costs_equal_the_formula_over_all_candidates(name: str, metric: str, dvfs: str) -> None:
-    """COST_MODEL section 7, written out for one layer: the best over candidates of (V/Vn)² · on-chip + DRAM + leakage."""
+    """COST_MODEL section 7, written out for one layer: the best of (V/Vn)² · on-chip + DRAM + leakage."""
     chip = accelerators.build(name)
     model = SensorModel(SensorSettings(metric=metric, dvfs=dvfs), Memo())
     clock_hz, dram = 250e6, "ddr3"
