@@ -208,8 +208,9 @@ def read_store(folder: Path) -> Store:
 
 def _sweep(folder: Path) -> None:
     """Remove temporary files that a killed process left behind; the caller holds the folder's lock."""
-    for leftover in folder.glob(".*.tmp*"):
-        leftover.unlink(missing_ok=True)
+    for pattern in (".study.*.tmp.db*", ".front.*.tmp.*", ".run.*.tmp.json"):
+        for leftover in folder.glob(pattern):
+            leftover.unlink(missing_ok=True)
 
 
 @contextmanager
