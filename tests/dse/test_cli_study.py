@@ -152,7 +152,6 @@ def test_status_lists_studies(
         (["run", "--sed", "1"], "--sed"),
         (["new", "a b", "--network", "alexnet"], "a script's name is"),
         (["new", "empty.py", "--network", "alexnet"], "exists already"),
-        (["new", "mine", "--network", "alexnet", "--input", "224"], "224"),
         (["new", "mine", "--network", "alexnet", "--input", "wide"], "1x3x224x224"),
         (["new", "mine", "--network", "alxnet"], "did you mean 'alexnet'"),
     ],
