@@ -26,6 +26,8 @@ _PREFIX = (N, C, P, Q, R, S)
 _WEIGHTS, _INPUTS, _OUTPUTS = range(3)
 _BELOW = 1.0 - 1e-12
 """Bounds are put a hair lower, so that no rounding lets one exceed what it bounds."""
+_EQUAL = 1.0 + 1e-12
+"""Energies this close are equal: the same sum of counts, rounded in another order."""
 
 _compiled = njit(cache=True, error_model="numpy")
 
@@ -487,7 +489,7 @@ def _insert(cycles, on_chip, dram, archive, count, key, keys):  # type: ignore[n
     """Put a point that nothing beats into the archive and drop what it beats."""
     kept = 0
     for e in range(count):
-        if not (cycles <= archive[e, 0] and on_chip <= archive[e, 1] and dram <= archive[e, 2]):
+        if not (cycles <= archive[e, 0] and on_chip <= archive[e, 1] * _EQUAL and dram <= archive[e, 2]):
             _put(archive, keys, kept, archive[e, 0], archive[e, 1], archive[e, 2], keys[e])
             kept += 1
     if kept == len(archive):
@@ -614,9 +616,11 @@ def search(t: Tables, rows: Rows, archive, keys, count, tag):  # type: ignore[no
                         continue
                     counted += 1
                     _count(t, v, picked, result)
+                    on_chip_pj = result[1]
+                    result[1] *= _EQUAL
                     if _open(result[:1], result[1:2], result[2:3], 1, archive, keys, count, one) == 1:
                         for d in range(7):
                             key[d] = t.original[picked[d]]
                         key[7] = v
-                        count, archive, keys = _insert(result[0], result[1], result[2], archive, count, key, keys)
+                        count, archive, keys = _insert(result[0], on_chip_pj, result[2], archive, count, key, keys)
     return fitting, counted, archive, keys, count
