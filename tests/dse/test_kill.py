@@ -57,24 +57,19 @@ def uninterrupted(algorithm: str, out: Path) -> list[Trial]:
 @pytest.mark.parametrize("algorithm", ["optuna-nsga2", "nsga2"])
 def test_kill_9_loses_repeats_and_changes_nothing(algorithm: str, tmp_path: Path, slow: bool) -> None:
     expected = uninterrupted(algorithm, tmp_path / "whole")
-    out = tmp_path / "timed"
-    before = time.monotonic()
-    _, errors = start(algorithm, out).communicate(timeout=120)
-    seconds = time.monotonic() - before
-    assert stored(out) == expected, errors
-
     draw = random.Random(os.environ.get("KILL_SEED", algorithm))
-    killed = 0
-    rounds = 40 if slow else 1
-    for number in range(rounds):
+    for number in range(40 if slow else 1):
+        # Kills are to hit all of a run, creation and the writing of results too; how long it takes is learnt on the way.
+        seconds = 2.5
         out, log = tmp_path / f"round{number}", tmp_path / f"round{number}.log"
-        for _ in range(3):
+        killed = 0
+        while killed < 3:
             known = [trial.indices for trial in stored(out)]
             evaluated = log.read_text().count("\n") if log.exists() else 0
-            process = start(algorithm, out, log)
+            process, started = start(algorithm, out, log), time.monotonic()
             try:
-                # From the start of the interpreter, over the creation of the file, to the writing of results.
-                process.communicate(timeout=draw.uniform(0.15, 1.0) * seconds)
+                process.communicate(timeout=draw.uniform(0.1, 1.0) * seconds)
+                seconds = min(seconds, time.monotonic() - started)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.communicate()
@@ -86,12 +81,11 @@ def test_kill_9_loses_repeats_and_changes_nothing(algorithm: str, tmp_path: Path
             assert not {str(list(indices)) for indices in known} & set(again), "evaluated twice"
             assert len(set(again)) == len(again)
         known = [trial.indices for trial in stored(out)]
-        text, errors = start(algorithm, out, log).communicate(timeout=120)
+        text, errors = start(algorithm, out, log, delay_s=0).communicate(timeout=120)
         assert stored(out) == expected, errors
         assert json.loads(text)["run"]["resumed_trials"] == len(known)
         assert json.loads((out / "run.json").read_text())["resumed_trials"] == len(known)
         assert sorted(path.name for path in out.iterdir() if "study.db" not in path.name) == sorted([".lock", *FILES])
-    assert killed >= (60 if slow else 1)
 
 
 @pytest.mark.parametrize("moment", ["before the file is linked", "after"])
@@ -121,7 +115,7 @@ def test_a_kill_during_creation_leaves_no_half_made_file(
     assert [path.name for path in out.glob(".*.tmp*")] == [".mine.tmp"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupt_writes_the_front_so_far(number: signal.Signals, tmp_path: Path) -> None:
     out, log = tmp_path / "out", tmp_path / "log"
     process = start("nsga2", out, log, delay_s=0.05)
@@ -143,9 +137,9 @@ def test_processes_that_start_one_optuna_study_at_once_end_with_one_study(tmp_pa
     expected = uninterrupted("optuna-nsga2", tmp_path / "whole")
     for number in range(5 if slow else 1):
         out, log = tmp_path / f"out{number}", tmp_path / f"log{number}"
-        processes = [start("optuna-nsga2", out, log, delay_s=0) for _ in range(4)]
+        processes = [start("optuna-nsga2", out, log, delay_s=0) for _ in range(4 if slow else 3)]
         ends = [process.communicate(timeout=120) for process in processes]
-        assert [process.returncode for process in processes] == [0] * 4, ends
+        assert {process.returncode for process in processes} == {0}, ends
         assert stored(out) == expected
         assert len(log.read_text().splitlines()) == BUDGET, "a design was evaluated twice"
 
