@@ -59,7 +59,7 @@ def test_kill_9_loses_repeats_and_changes_nothing(algorithm: str, tmp_path: Path
     expected = uninterrupted(algorithm, tmp_path / "whole")
     draw = random.Random(os.environ.get("KILL_SEED", algorithm))
     for number in range(40 if slow else 1):
-        # Kills are to hit all of a run, creation and the writing of results too; how long it takes is learnt on the way.
+        # Kills are to hit all of a run, creation and the writing of results too; its length is learnt on the way.
         seconds = 2.5
         out, log = tmp_path / f"round{number}", tmp_path / f"round{number}.log"
         killed = 0
