@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 .PHONY: demo test lint clean
 
 demo: $(INSTALLED)
-	$(BIN)/python experiments/squeezenet.py --algorithm exact
+	$(BIN)/python experiments/squeezenet.py --algorithm exact --workers 2
 
 # ruff, mypy, the import contracts and the wheel are tests too (tests/test_project.py)
 test: $(INSTALLED)

@@ -38,9 +38,13 @@ class Node:
         return drive(supply_v) / drive(self.nominal_v)
 
 
-NODES = {45: Node(nominal_v=1.1, threshold_v=0.50245, alpha=1.3)}
-"""45 nm low-standby-power devices, the ones the SRAM table was made with: Vdd and Vth of CACTI 7 (`tech_params/
-45nm.dat`, ITRS LSTP); α = 1.3 as Sakurai and Newton find for short channels."""
+NODES = {
+    45: Node(nominal_v=1.1, threshold_v=0.50245, alpha=1.3),
+    40: Node(nominal_v=1.06154, threshold_v=0.50651, alpha=1.3),
+}
+"""Low-standby-power devices, the ones the SRAM table was made with: Vdd and Vth of CACTI 7 (`tech_params/45nm.dat`,
+ITRS LSTP); 40 nm lies linearly between 45 nm and 32 nm (1.0 V, 0.513 V), as CACTI itself takes nodes in between.
+α = 1.3 as Sakurai and Newton find for short channels."""
 
 
 def supply_v(clock_hz: float, limit_hz: float | None, technology_nm: int) -> float:

@@ -159,7 +159,7 @@ class SensorModel:
         per_mac_pj = ready.priced.mac.read_pj
         if settings.dvfs == "sized":
             per_mac_pj = mac_pj(architecture.mac, clock_hz)
-        dram_pj = dram_access_pj(architecture.levels[-1].component, dram)
+        dram_pj = dram_access_pj(ready.priced.dram, dram)
 
         latency_s = ready.cycles / clock_hz
         dynamic_j = (ready.storage_pj + ready.macs[:, None] * per_mac_pj) * (scale * 1e-12)

@@ -1,5 +1,7 @@
 """`--slow` runs the longer versions of tests that also run, shorter, in the default set."""
 
+from collections.abc import Iterator
+
 import pytest
 
 
@@ -20,3 +22,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def slow(request: pytest.FixtureRequest) -> bool:
     """Whether the longer versions were asked for."""
     return bool(request.config.getoption("--slow"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests, and the processes they start, keep their memo and traced networks away from the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PARETOCUT_CACHE", str(tmp_path_factory.mktemp("cache") / "memo.db"))
+        yield

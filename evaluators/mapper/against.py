@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,18 +44,17 @@ class GivenMapping:
     def loops(self, architecture: Architecture) -> LoopNest:
         """The loop nest on an architecture. Raises UserError for a level it does not have."""
         index = {level.name: k for k, level in enumerate(architecture.levels)}
-        parts: list[dict[str, tuple[tuple[str, int], ...]]] = [{} for _ in architecture.levels]
+        levels = [LevelLoops() for _ in architecture.levels]
         for name, kind, factors, order, split in self.entries:
             k = index.get(_LEVEL_ALIASES.get(name, name))
             if k is None:
                 known = ", ".join(index)
                 raise UserError(f"line {self.line}: {architecture.name} has no level {name!r}; it has {known}")
             if kind == "temporal":
-                parts[k]["temporal"] = _loops(order, factors)
+                levels[k] = replace(levels[k], temporal=_loops(order, factors))
             else:
-                parts[k]["x"] = _loops(order[:split], factors)
-                parts[k]["y"] = _loops(order[split:], factors)
-        return LoopNest(tuple(LevelLoops(**part) for part in parts))
+                levels[k] = replace(levels[k], x=_loops(order[:split], factors), y=_loops(order[split:], factors))
+        return LoopNest(tuple(levels))
 
 
 def _loops(order: str, factors: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
@@ -178,7 +177,7 @@ def _differences(given: GivenMapping, priced: Priced, dram: str) -> tuple[tuple[
         found.append(Difference(given.line, "cycles", counts.cycles, expected["cycles"]))
     energy = 0.0
     if expected.get("energy_pJ"):
-        access = dram_access_pj(architecture.levels[-1].component, dram)
+        access = dram_access_pj(priced.dram, dram)
         reads, writes = [*priced.read_pj[:-1], access], [*priced.write_pj[:-1], access]
         ours_pj = sum(energies_pj(counts, architecture, reads, writes, list(priced.clusters)))
         energy = abs((ours_pj + counts.macs * priced.mac.read_pj) / expected["energy_pJ"] - 1)

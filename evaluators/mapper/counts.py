@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil, prod
 
-from evaluators.mapper.mapping import Mapping
+from evaluators.mapper.mapping import Mapping, concrete
 from search_spaces.accelerators.architecture import Architecture
 from search_spaces.types import ConvShape
 
@@ -145,6 +145,7 @@ def _fills(tensor: str, level: int, mapping: Mapping, strides: dict[str, int]) -
 
 def overflow(architecture: Architecture, shape: ConvShape, mapping: Mapping) -> str | None:
     """Why a mapping cannot run: the first level whose tiles or mesh it overflows, or None if it fits."""
+    architecture = concrete(architecture, mapping)
     strides = _strides(shape)
     for k, (level, loops) in enumerate(zip(architecture.levels, mapping.levels, strict=True)):
         for axis, used, limit in (("X", loops.x, level.mesh_x), ("Y", loops.y, level.mesh_y)):
@@ -160,6 +161,7 @@ def overflow(architecture: Architecture, shape: ConvShape, mapping: Mapping) -> 
 
 def count(architecture: Architecture, shape: ConvShape, mapping: Mapping) -> Counts:
     """Exact traffic and cycles of one group of a layer under a mapping that fits (see `overflow`)."""
+    architecture = concrete(architecture, mapping)
     strides = _strides(shape)
     levels = architecture.levels
     last = len(levels) - 1

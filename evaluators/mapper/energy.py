@@ -20,13 +20,14 @@ ENERGY_TABLES: tuple[EnergyTable, ...] = ("default", "timeloop-be27768")
 class Priced:
     """Figures of every level and of the MAC unit; `clusters` are the instances that are charged as one.
 
-    The last level (DRAM) has no energy here: its type is chosen after the mapping.
+    The last level (DRAM) has no energy here: its type is chosen after the mapping; `dram` is the component charged.
     """
 
     architecture: Architecture
     levels: tuple[Figures, ...]
     clusters: tuple[int, ...]
     mac: Figures
+    dram: Component
 
     @property
     def read_pj(self) -> list[float]:
@@ -89,4 +90,5 @@ def price(architecture: Architecture, table: EnergyTable = "default") -> Priced:
         tuple(charged(level.component, level.tool) for level in architecture.levels),
         tuple(level.tool_cluster if as_the_tool else 1 for level in architecture.levels),
         charged(architecture.mac, None),
+        (architecture.levels[-1].tool if as_the_tool else None) or architecture.levels[-1].component,
     )

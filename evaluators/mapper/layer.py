@@ -68,16 +68,20 @@ def map_layer(shape: ConvShape, architecture: Architecture, table: EnergyTable =
 
     priced = price(architecture, table)
     space = mapspace(architecture, shape)
-    laid_out = tables(space, shape, priced)
     archive, keys = np.empty((64, 3)), np.empty((64, 9), dtype=np.int64)
     fitting = found = 0
-    if laid_out.rows.all():
-        fitting, _, archive, keys, found = search(laid_out, rows_of_m(laid_out), archive, keys, 0, 0)
+    variants = space.variants
+    for tag, kept in enumerate(variants):
+        laid_out = tables(kept, shape, priced)
+        if laid_out.rows.all():
+            fit, _, archive, keys, found = search(laid_out, rows_of_m(laid_out), archive, keys, found, tag)
+            fitting += int(fit)
     if fitting == 0:
         raise IllegalDesign("layer does not map", _why_nothing_fits(space, shape))
     candidates = []
     for (cycles, on_chip_pj, dram), key in zip(archive[:found], keys[:found], strict=True):
-        mapping = space.mapping(dict(zip(DIMS, (int(row) for row in key[:7]), strict=True)), int(key[7]))
+        *rows, order, variant = (int(number) for number in key)
+        mapping = variants[variant].mapping(dict(zip(DIMS, rows, strict=True)), order)
         compute_cycles = 1
         for loops in mapping.levels:
             for _, n in loops.temporal:
@@ -87,7 +91,7 @@ def map_layer(shape: ConvShape, architecture: Architecture, table: EnergyTable =
     macs = 1
     for n in space.bounds.values():
         macs *= n
-    return LayerMappings(space.size, int(fitting) * len(space.orders), macs, shape.one_group.macs, tuple(candidates))
+    return LayerMappings(space.size, fitting * space.loop_orders, macs, shape.one_group.macs, tuple(candidates))
 
 
 def _why_nothing_fits(space: Mapspace, shape: ConvShape) -> str:

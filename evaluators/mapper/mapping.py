@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from search_spaces.accelerators.architecture import DIMS, Architecture
 from search_spaces.types import ConvShape
 
-__all__ = ["LevelLoops", "Mapping", "bounds", "padded"]
+__all__ = ["LevelLoops", "Mapping", "bounds", "concrete", "padded"]
 
 Loop = tuple[str, int]
 
@@ -18,11 +18,15 @@ _LOOP = re.compile(r"([A-Z])(\d+)")
 
 @dataclass(frozen=True)
 class LevelLoops:
-    """The loops of one level: temporal ones innermost first, spatial ones per axis. Bounds of 1 may be left out."""
+    """The loops of one level: temporal ones innermost first, spatial ones per axis. Bounds of 1 may be left out.
+
+    `keeps` is what the mapping keeps at a level that leaves it the choice, None where the architecture says it.
+    """
 
     temporal: tuple[Loop, ...] = ()
     x: tuple[Loop, ...] = ()
     y: tuple[Loop, ...] = ()
+    keeps: str | None = None
 
     @property
     def spatial(self) -> tuple[Loop, ...]:
@@ -42,11 +46,17 @@ class Mapping:
     def to_text(self) -> str:
         """One line for the memo: levels by "/", temporal, X and Y loops by ";", each loop as dimension and factor.
 
+        What a level was chosen to keep stands after another ";".
+
         >>> Mapping((LevelLoops((("M", 8),)), LevelLoops((("C", 2), ("M", 4)), y=(("S", 3),)))).to_text()
         'M8;;/C2M4;;S3'
         """
         return "/".join(
-            ";".join("".join(f"{d}{n}" for d, n in part) for part in (ll.temporal, ll.x, ll.y)) for ll in self.levels
+            ";".join(
+                ["".join(f"{d}{n}" for d, n in part) for part in (ll.temporal, ll.x, ll.y)]
+                + ([] if ll.keeps is None else [ll.keeps])
+            )
+            for ll in self.levels
         )
 
     @staticmethod
@@ -56,13 +66,28 @@ class Mapping:
         def loops(part: str) -> tuple[Loop, ...]:
             return tuple((d, int(n)) for d, n in _LOOP.findall(part))
 
-        return Mapping(tuple(LevelLoops(*(loops(part) for part in level.split(";"))) for level in text.split("/")))
+        def level(part: str) -> LevelLoops:
+            temporal, x, y, *keeps = part.split(";")
+            return LevelLoops(loops(temporal), loops(x), loops(y), keeps[0] if keeps else None)
+
+        return Mapping(tuple(level(part) for part in text.split("/")))
 
 
 def bounds(shape: ConvShape) -> dict[str, int]:
     """The seven loop bounds of one group of a layer."""
     one = shape.one_group
     return {dim: getattr(one, dim) for dim in DIMS}
+
+
+def concrete(architecture: Architecture, mapping: Mapping) -> Architecture:
+    """The architecture with every level keeping what the mapping chose to keep there."""
+    if all(loops.keeps is None for loops in mapping.levels):
+        return architecture
+    levels = tuple(
+        level if loops.keeps is None else replace(level, keeps=loops.keeps, keeps_choices=())
+        for level, loops in zip(architecture.levels, mapping.levels, strict=True)
+    )
+    return replace(architecture, levels=levels)
 
 
 def padded(shape: ConvShape, architecture: Architecture) -> dict[str, int]:

@@ -6,7 +6,7 @@ A mapping is one factorization per dimension and one loop order per level; `kern
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
 from math import prod
@@ -60,8 +60,32 @@ class Mapspace:
 
     @property
     def size(self) -> int:
-        """Perfect factorizations × loop orders, before mesh and capacity are looked at."""
-        return prod(len(self.factors[dim]) for dim in DIMS) * len(self.orders)
+        """Perfect factorizations × loop orders × choices of what to keep, before mesh and capacity are looked at."""
+        kept = prod(len(level.keeps_choices) or 1 for level in self.architecture.levels)
+        return prod(len(self.factors[dim]) for dim in DIMS) * self.loop_orders * kept
+
+    @property
+    def loop_orders(self) -> int:
+        """Loop orders of the template, those included that another is known to do as well as."""
+        return prod(level.orders_covered or len(level.orders) for level in self.architecture.levels)
+
+    @property
+    def variants(self) -> tuple[Mapspace, ...]:
+        """One mapspace for every choice of what its levels keep; itself where there is none to make."""
+        levels = self.architecture.levels
+        if not any(level.keeps_choices for level in levels):
+            return (self,)
+        choices = product(*(level.keeps_choices or (level.keeps,) for level in levels))
+        return tuple(
+            replace(
+                self,
+                architecture=replace(
+                    self.architecture,
+                    levels=tuple(replace(lv, keeps=kept) for lv, kept in zip(levels, choice, strict=True)),
+                ),
+            )
+            for choice in choices
+        )
 
     def mapping(self, rows: dict[str, int], order: int) -> Mapping:
         """The mapping that takes these rows of `factors` and this combination of loop orders."""
@@ -79,6 +103,7 @@ class Mapspace:
                     tuple((d, at["T", d]) for d in sequence if at["T", d] > 1),
                     tuple((s.dim, at["X", s.dim]) for s in spatial if s.axis == "X" and at["X", s.dim] > 1),
                     tuple((s.dim, at["Y", s.dim]) for s in spatial if s.axis == "Y" and at["Y", s.dim] > 1),
+                    self.architecture.levels[k].keeps if self.architecture.levels[k].keeps_choices else None,
                 )
             )
         return Mapping(tuple(levels))

@@ -109,7 +109,7 @@ def _itemise(
 ) -> MappedLayer:
     priced = price(architecture, table)
     counts = count(architecture, shape, candidate.mapping)
-    access_pj = dram_access_pj(architecture.levels[-1].component, dram)
+    access_pj = dram_access_pj(priced.dram, dram)
     reads, writes = [*priced.read_pj[:-1], access_pj], [*priced.write_pj[:-1], access_pj]
     per_level_pj = energies_pj(counts, architecture, reads, writes, list(priced.clusters))
     groups = shape.groups

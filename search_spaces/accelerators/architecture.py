@@ -39,6 +39,7 @@ class Component:
     banks: int = 1
     smart: bool = False
     access_pj: float = 0.0
+    write_pj: float | None = None
     area_um2: float = 0.0
 
     @property
@@ -63,9 +64,11 @@ class Spatial:
 class Level:
     """One storage level of every instance: what it keeps, how much of it, and which loops a mapping may put there.
 
-    `orders` are the legal loop orders of its temporal loops, innermost first, over the dimensions it may tile.
-    `words` None means unlimited. `cluster` is the number of instances that are charged as one. `tool` is the
-    component that Timeloop's template costs in place of the real one.
+    `orders` are the loop orders of its temporal loops that are searched, innermost first, over the dimensions it may
+    tile; `orders_covered` is how many legal orders those stand for, where no other moves less than one of them.
+    `keeps_choices` lists what a mapping may choose to keep there instead of `keeps`. `words` None means unlimited.
+    `tool` is the component that Timeloop's template costs in place of the real one, `tool_cluster` the number of
+    instances that it charges as one.
     """
 
     name: str
@@ -82,6 +85,8 @@ class Level:
     shared_words_per_cycle: float | None = None
     tool: Component | None = None
     tool_cluster: int = 1
+    orders_covered: int | None = None
+    keeps_choices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.words is not None and self.words < 1:

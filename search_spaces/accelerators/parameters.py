@@ -76,6 +76,10 @@ class Parameters:
     def scaled(self, words_name: str, scale_name: str) -> int:
         return self._floor(self.whole(words_name) * self._number(scale_name), scale_name)
 
+    def registers(self, scale_name: str) -> int:
+        """Words of a register that a scale makes deeper; never less than one."""
+        return max(int(self._number(scale_name)), 1)
+
     def scaled_words(self, kib_name: str, scale_name: str, word_bits: int) -> int:
         return self._floor(self._number(kib_name) * self._number(scale_name) * 8192 / word_bits, scale_name)
 

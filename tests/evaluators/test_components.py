@@ -82,7 +82,7 @@ def test_sram_outside_the_table_is_refused(component: Component, says: str) -> N
 
 
 def test_other_technologies_are_refused_not_guessed() -> None:
-    with pytest.raises(IllegalDesign, match="technology_nm=45, not 32"):
+    with pytest.raises(IllegalDesign, match="technology_nm=45 and 40, not 32"):
         figures(Component("regfile", width_bits=8, depth=4), 32)
 
 
@@ -129,3 +129,13 @@ def test_tool_energies_are_those_behind_the_recorded_runs() -> None:
         for level, found in zip(priced.architecture.levels, priced.levels, strict=True):
             if level.name in known:
                 assert found.read_pj == known[level.name], level.name
+
+
+def test_40_nm_arrays_are_those_of_the_tool_where_it_was_run_and_scaled_elsewhere() -> None:
+    accumulator = Component("sram", width_bits=32, depth=1024, banks=2)
+    found = figures(accumulator, 40)
+    assert (found.read_pj, found.write_pj, found.area_um2) == (4.23756, 4.04234, 31396.1)
+    other = figures(Component("sram", width_bits=32, depth=2048, banks=2), 40)
+    at_45 = figures(Component("sram", width_bits=32, depth=2048, banks=2), 45)
+    assert other.provenance == "interpolated"
+    assert 0.80 < other.read_pj / at_45.read_pj < 0.83 and 0.78 < other.area_um2 / at_45.area_um2 < 0.80

@@ -47,12 +47,13 @@ def test_costs_equal_the_formula_over_all_candidates(name: str, metric: str, dvf
     costs = model.layer_costs(_network(CONV), chip, clock_hz, dram)
     priced, found = price(chip), map_layer(CONV, chip)
     limit_hz = None if priced.cycle_s is None else 1 / priced.cycle_s
-    volts = supply_v(clock_hz, limit_hz, 45) if dvfs == "on" else NODES[45].nominal_v
+    nominal_v = NODES[chip.technology_nm].nominal_v
+    volts = supply_v(clock_hz, limit_hz, chip.technology_nm) if dvfs == "on" else nominal_v
     options = []
     for c in found.candidates:
         per_mac = mac_pj(chip.mac, clock_hz if dvfs == "sized" else None)
-        on_chip = (c.on_chip_pj + found.macs * per_mac) * (volts / NODES[45].nominal_v) ** 2
-        off_chip = c.dram_accesses * dram_access_pj(chip.levels[-1].component, dram)
+        on_chip = (c.on_chip_pj + found.macs * per_mac) * (volts / nominal_v) ** 2
+        off_chip = c.dram_accesses * dram_access_pj(priced.dram, dram)
         leaks = 0.0 if dvfs == "off" else priced.leakage_w * c.cycles / clock_hz
         options.append(((on_chip + off_chip) * 1e-12 + leaks, c.cycles / clock_hz))
     key = {"edp": lambda o: o[0] * o[1], "delay": lambda o: (o[1], o[0]), "energy": lambda o: o}[metric]

@@ -7,10 +7,11 @@ words of every tile in sets, without any formula for what moves.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import product
+from itertools import permutations, product
+from math import prod
 
 from evaluators.mapper.mapping import LevelLoops, Mapping
-from search_spaces.accelerators import Architecture
+from search_spaces.accelerators import Architecture, Level
 from search_spaces.types import ConvShape
 
 DIMS = "NMCPQRS"
@@ -28,8 +29,36 @@ def _ways(n: int, places: list[int | None]) -> list[tuple[int, ...]]:
     return result
 
 
-def mappings(architecture: Architecture, shape: ConvShape) -> Iterator[Mapping]:
-    """Every mapping of the template's mapspace, those that do not fit included, all loop orders."""
+_FREE_ORDERS = {
+    "input_activation_reg": ("", "RSM"),
+    "weight_reg": ("", "NPQ"),
+    "pe_spad": ("RSPQ", "CMN"),
+    "shared_glb": ("", "CMNPQ"),
+    "DRAM": ("", "CMNPQ"),
+}
+"""simple_output_stationary: dimensions fixed innermost and those in any order behind them, as the template allows."""
+
+
+def _orders(level: Level) -> list[str]:
+    """Every loop order the template allows at a level, not only those that are searched."""
+    if level.orders_covered is None or level.name not in _FREE_ORDERS:
+        return list(level.orders)
+    inner, free = _FREE_ORDERS[level.name]
+    orders = [inner + "".join(rest) for rest in permutations(free)]
+    assert len(orders) == level.orders_covered
+    return orders
+
+
+def order_count(architecture: Architecture) -> int:
+    """Loop orders of a template, all levels together."""
+    return prod(len(_orders(level)) for level in architecture.levels)
+
+
+def mappings(architecture: Architecture, shape: ConvShape) -> Iterator[list[Mapping]]:
+    """Every factorization with every choice of what to keep, those that do not fit included.
+
+    Each comes as the list of its mappings under all loop orders; orders that run the same loops come once.
+    """
     places: dict[str, list[tuple[int, str, int | None]]] = {d: [] for d in DIMS}
     bound = {d: getattr(shape, d) for d in DIMS}
     for k, level in enumerate(architecture.levels):
@@ -47,14 +76,25 @@ def mappings(architecture: Architecture, shape: ConvShape) -> Iterator[Mapping]:
             for d, factors in zip(DIMS, picked, strict=True)
             for (k, kind, _), f in zip(places[d], factors, strict=True)
         }
-        for orders in product(*(level.orders for level in architecture.levels)):
-            yield Mapping(
+        runs = [
+            sorted({tuple((d, factor[k, "T", d]) for d in order if factor[k, "T", d] > 1) for order in _orders(level)})
+            for k, level in enumerate(architecture.levels)
+        ]
+        spatial = [
+            tuple(
                 tuple(
-                    LevelLoops(
-                        tuple((d, factor[k, "T", d]) for d in order),
-                        tuple((s.dim, factor[k, "X", s.dim]) for s in level.spatial if s.axis == "X"),
-                        tuple((s.dim, factor[k, "Y", s.dim]) for s in level.spatial if s.axis == "Y"),
-                    )
-                    for k, (level, order) in enumerate(zip(architecture.levels, orders, strict=True))
+                    (s.dim, factor[k, axis, s.dim])
+                    for s in level.spatial
+                    if s.axis == axis and factor[k, axis, s.dim] > 1
                 )
+                for axis in "XY"
             )
+            for k, level in enumerate(architecture.levels)
+        ]
+        for kept in product(*(level.keeps_choices or (None,) for level in architecture.levels)):
+            yield [
+                Mapping(
+                    tuple(LevelLoops(t, x, y, keeps) for t, (x, y), keeps in zip(temporal, spatial, kept, strict=True))
+                )
+                for temporal in product(*runs)
+            ]
