@@ -69,16 +69,16 @@ def _lay_tilings(t, picked, tilings):  # type: ignore[no-untyped-def]
             tilings.weights[k, tiling] = t.extent[r, k] * t.extent[s, k]
             tilings.inputs[k, tiling] = t.extent[n, k] * width * height
             tilings.outputs[k, tiling] = t.extent[n, k] * t.extent[p, k] * t.extent[q, k]
-            tilings.first_npq[k, tiling] = min(t.first[0, n, k], t.first[0, p, k], t.first[0, q, k])
-            tilings.first_rs[k, tiling] = min(t.first[0, r, k], t.first[0, s, k])
+            tilings.first_npq[k, tiling] = min(t.first[n, k], t.first[p, k], t.first[q, k])
+            tilings.first_rs[k, tiling] = min(t.first[r, k], t.first[s, k])
             images = t.total[n] / t.unrolled[n, k + 1]
             slid, steps = _axis(t, p, r, P, R, k, width)
             slid_h, steps_h = _axis(t, q, s, Q, S, k, height)
             tilings.slid[k, tiling] = images * slid * slid_h
             tilings.fetched[k, tiling] = images * width * steps * height * steps_h
         for at in range(n_positions + 1):
-            tilings.beyond_npq[at, tiling] = t.beyond[0, n, at] * t.beyond[0, p, at] * t.beyond[0, q, at]
-            tilings.beyond_rs[at, tiling] = t.beyond[0, r, at] * t.beyond[0, s, at]
+            tilings.beyond_npq[at, tiling] = t.beyond[n, at] * t.beyond[p, at] * t.beyond[q, at]
+            tilings.beyond_rs[at, tiling] = t.beyond[r, at] * t.beyond[s, at]
 
 
 @_compiled
@@ -185,7 +185,7 @@ def _bound_rows(t, rows, picked, listed, n_rows, share, total, cycles, on_chip, 
                 held_words /= t.extent[picked[d], held]
             idle = 0 if d in (N, P, Q) else 1
             for p in range(n_positions + 1):
-                beyond[idle, p] *= t.beyond[0, picked[d], p]
+                beyond[idle, p] *= t.beyond[picked[d], p]
     steps = total[_INPUTS] / share[_INPUTS, 0]
     for j in range(n_rows):
         cycles[j] = steps * rows.steps[listed[j]]
@@ -205,7 +205,7 @@ def _bound_rows(t, rows, picked, listed, n_rows, share, total, cycles, on_chip, 
             first = n_positions
             for d in _PREFIX:
                 if not t.tiled_only[d] and t.relevant[tensor, d]:
-                    first = min(first, t.first[0, picked[d], k])
+                    first = min(first, t.first[picked[d], k])
             m_first = rows.first[k]
             words = total[tensor] / share[tensor, k + 1]
             if tensor == _INPUTS:
@@ -294,7 +294,7 @@ def _bound_tilings(t, rows, picked, i, share, total, tilings, cycles, on_chip, d
                 words *= rows.whole[k, i]
             used = min(share[_INPUTS, k + 1] * rows.unrolled[k + 1, i], t.charged_instances[k])
             if tensor == _WEIGHTS:
-                first = min(t.first[0, c, k], rows.first[k, i])
+                first = min(t.first[c, k], rows.first[k, i])
                 for tiling in range(n_tilings):
                     access = moved[tiling] * served
                     at = t.surely_after[min(first, tilings.first_rs[k, tiling])]
@@ -309,7 +309,7 @@ def _bound_tilings(t, rows, picked, i, share, total, tilings, cycles, on_chip, d
                 for tiling in range(n_tilings):
                     access = moved[tiling] * served
                     at = t.surely_after[min(first, tilings.first_npq[k, tiling])]
-                    fill = words * t.beyond[0, c, at] * tilings.beyond_rs[at, tiling]
+                    fill = words * t.beyond[c, at] * tilings.beyond_rs[at, tiling]
                     if k == last:
                         dram[tiling] += np.ceil((access - words) / block) + np.ceil(access / block)
                     else:
@@ -318,7 +318,7 @@ def _bound_tilings(t, rows, picked, i, share, total, tilings, cycles, on_chip, d
                     moved[tiling] = fill
             else:
                 channels = t.total[c] / t.unrolled[c, k + 1]
-                first_c, first_m = t.first[0, c, k], rows.first[k, i]
+                first_c, first_m = t.first[c, k], rows.first[k, i]
                 for tiling in range(n_tilings):
                     access = moved[tiling] * served
                     at = min(first_c, tilings.first_npq[k, tiling], tilings.first_rs[k, tiling])
@@ -354,7 +354,8 @@ def _input_fill(t, v, level, picked):  # type: ignore[no-untyped-def]
         if t.position_level[v, p] <= level:
             continue
         d = t.position_dim[v, p]
-        n = t.factor[v, picked[d], p]
+        level_of_loop = t.position_level[v, p]
+        n = t.in_time[picked[d], level_of_loop]
         if n == 1.0:
             continue
         if d == M:
@@ -363,7 +364,7 @@ def _input_fill(t, v, level, picked):  # type: ignore[no-untyped-def]
             else:
                 words *= n
             continue
-        shift = t.step[v, picked[d], p] * t.stride[d]
+        shift = t.step[picked[d], level_of_loop] * t.stride[d]
         axis = 0 if d == N else 1 if d == C else 2 if d in (P, R) else 3
         if first_axis < 0:
             first_axis, first_shift, shifted = axis, shift, shift
@@ -410,7 +411,7 @@ def _count(t, v, picked, result):  # type: ignore[no-untyped-def]
                 if t.relevant[tensor, d]:
                     access *= t.unrolled[row, child + 1] / t.unrolled[row, k + 1]
                     words *= t.total[row] / t.unrolled[row, k + 1]
-                    first = min(first, t.first[v, row, k])
+                    first = min(first, t.position[v, d, t.first_level[row, k]])
             used = min(used, t.charged_instances[k])
             fill = words
             part = words if tensor == _OUTPUTS else 0.0
@@ -418,10 +419,13 @@ def _count(t, v, picked, result):  # type: ignore[no-untyped-def]
                 fill = part
             elif tensor == _INPUTS:
                 fill = _input_fill(t, v, k, picked)
-            else:
+            elif first < t.position_dim.shape[1]:
+                at_level = t.position_level[v, first]
                 for d in range(7):
                     if not t.relevant[tensor, d]:
-                        fill *= t.beyond[v, picked[d], first]
+                        fill *= t.outer[picked[d], at_level + 1]
+                        if t.position[v, d, at_level] > first:
+                            fill *= t.in_time[picked[d], at_level]
             reads = np.ceil((access - part) / block)
             writes = np.ceil((fill - part) / block)
             if tensor == _OUTPUTS:

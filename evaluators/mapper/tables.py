@@ -34,10 +34,13 @@ class Tables(NamedTuple):
     total: np.ndarray  # (R,) product of all factors
     mesh_x: np.ndarray  # (R, L) factor on the X mesh below a level
     mesh_y: np.ndarray  # (R, L)
-    factor: np.ndarray  # (V, R, P) temporal factor at a position, innermost first; 1 where it belongs to others
-    step: np.ndarray  # (V, R, P) product of this dimension's factors inside a position
-    beyond: np.ndarray  # (V, R, P + 1) product of this dimension's temporal factors at later positions
-    first: np.ndarray  # (V, R, L) position of the first temporal factor above 1 outside level k; P if none
+    in_time: np.ndarray  # (R, L) temporal factor at a level
+    step: np.ndarray  # (R, L) product of this dimension's factors inside the temporal loop of a level
+    outer: np.ndarray  # (R, L + 1) product of the temporal factors at levels from k on
+    first_level: np.ndarray  # (R, L) the first level outside k with a temporal factor above 1; L if none
+    beyond: np.ndarray  # (R, P + 1) product of temporal factors at later positions under the first loop order
+    first: np.ndarray  # (R, L) position of the first temporal factor above 1 outside level k, likewise; P if none
+    position: np.ndarray  # (V, D, L + 1) where a dimension's loop of a level stands, innermost first; P if nowhere
     position_dim: np.ndarray  # (V, P) whose factor a position may hold
     position_level: np.ndarray  # (V, P)
     canonical: np.ndarray  # (V, L, 128) whether a level's order is the first that runs the same loops
@@ -95,8 +98,8 @@ def rows_of_m(t: Tables) -> Rows:
         total / unrolled[0],
         np.ascontiguousarray(t.mesh_x[rows].T),
         np.ascontiguousarray(t.mesh_y[rows].T),
-        np.ascontiguousarray(t.first[0, rows].T),
-        np.ascontiguousarray(t.beyond[0, rows].T),
+        np.ascontiguousarray(t.first[rows].T),
+        np.ascontiguousarray(t.beyond[rows].T),
     )
 
 
@@ -123,11 +126,25 @@ def tables(space: Mapspace, shape: ConvShape, priced: Priced) -> Tables:
     unrolled[:, :-1] = np.cumprod(spatial[:, ::-1], axis=1)[:, ::-1]
 
     dim_of_row = np.repeat(np.arange(len(DIMS)), counts)
-    variants = [_order(sequence, in_time, spatial, extent, dim_of_row) for sequence in space.orders]
-    canonical, with_orders = _canonical(space)
+    outer = np.ones((len(extent), n_levels + 1))
+    outer[:, :-1] = np.cumprod(in_time[:, ::-1], axis=1)[:, ::-1]
+    step = spatial.copy()
+    step[:, 1:] *= extent[:, :-1]
+    first_level = np.full(in_time.shape, n_levels, dtype=np.int64)
+    for k in reversed(range(1, n_levels)):
+        first_level[:, :k] = np.where((in_time[:, k] > 1)[:, None], k, first_level[:, :k])
+    position, position_dim, position_level = _positions(space.orders)
+    own = position[0][dim_of_row]
+    first = np.take_along_axis(own, first_level, axis=1)
+    n_positions = position_dim.shape[1]
+    beyond = np.ones((len(extent), n_positions + 1))
+    for p in range(n_positions):
+        k = position_level[0, p]
+        beyond[:, p] = outer[:, k + 1] * np.where(own[:, k] > p, in_time[:, k], 1.0)
+    canonical, with_orders = _canonical(tuple(level.orders for level in levels), space.orders)
     bits = (in_time > 1) @ (1 << np.arange(n_levels))
     strides = {"P": shape.stride_w, "Q": shape.stride_h, "R": shape.dilation_w, "S": shape.dilation_h}
-    held_level, least_idle = _least_idle(space, extent, variants[0][2], offset, counts)
+    held_level, least_idle = _least_idle(space, extent, beyond, offset, counts)
     read_bw, write_bw, shared_bw = _bandwidths(space, shape)
     may_stall = np.isfinite(read_bw) | np.isfinite(write_bw) | np.isfinite(shared_bw)
     return Tables(
@@ -139,12 +156,15 @@ def tables(space: Mapspace, shape: ConvShape, priced: Priced) -> Tables:
         total=extent[:, -1].copy(),
         mesh_x=on_x,
         mesh_y=on_y,
-        factor=np.stack([v[0] for v in variants]),
-        step=np.stack([v[1] for v in variants]),
-        beyond=np.stack([v[2] for v in variants]),
-        first=np.stack([v[3] for v in variants]),
-        position_dim=np.stack([v[4] for v in variants]),
-        position_level=np.stack([v[5] for v in variants]),
+        in_time=in_time,
+        step=step,
+        outer=outer,
+        first_level=first_level,
+        beyond=beyond,
+        first=first,
+        position=position,
+        position_dim=position_dim,
+        position_level=position_level,
         canonical=canonical,
         levels_with_orders=with_orders,
         tiled=bits.astype(np.int64),
@@ -170,7 +190,7 @@ def tables(space: Mapspace, shape: ConvShape, priced: Priced) -> Tables:
         shared_bandwidth=shared_bw,
         may_stall=may_stall,
         tiled_only=np.array([dim != "M" and all(slot.kind == "T" for slot in space.slots[dim]) for dim in DIMS]),
-        surely_after=_surely_after(space, variants[0][5]),
+        surely_after=_surely_after(space, position_level[0]),
         held_level=held_level,
         least_idle=least_idle,
         least_input_words=_least_input_words(space, shape, extent, unrolled, offset, counts),
@@ -323,45 +343,35 @@ def _like(orders: tuple[tuple[str, ...], ...]) -> np.ndarray:
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
 
 
-def _order(
-    sequence: tuple[str, ...],
-    temporal: np.ndarray,
-    spatial: np.ndarray,
-    extent: np.ndarray,
-    dim_of_row: np.ndarray,
-) -> tuple[np.ndarray, ...]:
-    """Arrays that depend on the loop order: factor, step, beyond, first, position_dim, position_level."""
-    places = [(k, dim) for k, order in enumerate(sequence) for dim in order]
-    n_rows, n_levels, n_places = len(temporal), temporal.shape[1], len(places)
-    factor = np.ones((n_rows, n_places))
-    step = np.ones((n_rows, n_places))
-    for p, (k, dim) in enumerate(places):
-        own = dim_of_row == DIMS.index(dim)
-        factor[own, p] = temporal[own, k]
-        step[own, p] = (extent[own, k - 1] if k else 1.0) * spatial[own, k]
-    beyond = np.ones((n_rows, n_places + 1))
-    beyond[:, :-2] = np.cumprod(factor[:, :0:-1], axis=1)[:, ::-1]
-    first = np.full((n_rows, n_levels), n_places, dtype=np.int64)
-    for p in reversed(range(n_places)):
-        for k in range(places[p][0]):
-            first[factor[:, p] > 1, k] = p
-    dims = np.array([DIMS.index(dim) for _, dim in places], dtype=np.int64)
-    return factor, step, beyond, first, dims, np.array([k for k, _ in places], dtype=np.int64)
+@cache
+def _positions(orders: tuple[tuple[str, ...], ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`position`, `position_dim` and `position_level` of `Tables` for every combination of the levels' loop orders."""
+    n_positions, n_levels = sum(len(order) for order in orders[0]), len(orders[0])
+    position = np.full((len(orders), len(DIMS), n_levels + 1), n_positions, dtype=np.int64)
+    dims = np.zeros((len(orders), n_positions), dtype=np.int64)
+    levels = np.zeros((len(orders), n_positions), dtype=np.int64)
+    for v, sequence in enumerate(orders):
+        places = [(k, DIMS.index(dim)) for k, order in enumerate(sequence) for dim in order]
+        for p, (k, d) in enumerate(places):
+            position[v, d, k], dims[v, p], levels[v, p] = p, d, k
+    return position, dims, levels
 
 
-def _canonical(space: Mapspace) -> tuple[np.ndarray, np.ndarray]:
+@cache
+def _canonical(
+    per_level: tuple[tuple[str, ...], ...], combined: tuple[tuple[str, ...], ...]
+) -> tuple[np.ndarray, np.ndarray]:
     """Which order of a level is the first to run the same loops, for every set of dimensions tiled there.
 
     Loops of bound 1 do not run, so orders that differ only in where those stand are one mapping; each is counted
     in the mapspace but evaluated once.
     """
-    levels = space.architecture.levels
-    canonical = np.ones((len(space.orders), len(levels), 1 << len(DIMS)), dtype=np.bool_)
-    for k, level in enumerate(levels):
-        if len(level.orders) > 1:
-            runs_first = _runs_first(level.orders)
-            canonical[:, k] = [runs_first[level.orders.index(sequence[k])] for sequence in space.orders]
-    return canonical, np.array([k for k, level in enumerate(levels) if len(level.orders) > 1], dtype=np.int64)
+    canonical = np.ones((len(combined), len(per_level), 1 << len(DIMS)), dtype=np.bool_)
+    several = [k for k, orders in enumerate(per_level) if len(orders) > 1]
+    for k in several:
+        runs_first = _runs_first(per_level[k])
+        canonical[:, k] = [runs_first[per_level[k].index(sequence[k])] for sequence in combined]
+    return canonical, np.array(several, dtype=np.int64)
 
 
 @cache
