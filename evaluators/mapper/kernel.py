@@ -99,11 +99,11 @@ def _axis(t, position, tap, dim, tap_dim, level, extent):  # type: ignore[no-unt
 
 
 @_compiled
-def _fit_mesh(t, rows, picked, listed):  # type: ignore[no-untyped-def]
-    """List the rows of M whose mesh fits beside a group; returns how many."""
-    n_fit = t.rows[M]
-    for i in range(n_fit):
-        listed[i] = i
+def _fit_mesh(t, rows, picked, fits):  # type: ignore[no-untyped-def]
+    """Mark (1 or 0) the rows of M whose mesh fits beside a group; False if there is no mesh left at all."""
+    n_rows = t.rows[M]
+    for i in range(n_rows):
+        fits[i] = 1
     for k in range(t.extent.shape[1]):
         x, y = 1.0, 1.0
         for d in _PREFIX:
@@ -111,16 +111,16 @@ def _fit_mesh(t, rows, picked, listed):  # type: ignore[no-untyped-def]
             y *= t.mesh_y[picked[d], k]
         left_x, left_y = np.floor(t.limit_x[k] / x), np.floor(t.limit_y[k] / y)
         if left_x < 1.0 or left_y < 1.0:
-            return 0
-        if t.widest_x[k] > left_x or t.widest_y[k] > left_y:
-            kept = 0
-            for j in range(n_fit):
-                i = listed[j]
-                listed[kept] = i
-                if rows.mesh_x[k, i] <= left_x and rows.mesh_y[k, i] <= left_y:
-                    kept += 1
-            n_fit = kept
-    return n_fit
+            return False
+        if t.widest_x[k] > left_x:
+            mesh = rows.mesh_x[k]
+            for i in range(n_rows):
+                fits[i] &= 1 if mesh[i] <= left_x else 0
+        if t.widest_y[k] > left_y:
+            mesh = rows.mesh_y[k]
+            for i in range(n_rows):
+                fits[i] &= 1 if mesh[i] <= left_y else 0
+    return True
 
 
 @_compiled
@@ -142,59 +142,59 @@ def _room_for_m(t, c, tilings, tiling, room):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _how_many_fit(t, extents, n_rows, room, fits):  # type: ignore[no-untyped-def]
-    """How many rows of M, given by their extents per level, fit the room."""
-    narrow = False
+def _how_many_fit(t, rows, on_mesh, room, fits):  # type: ignore[no-untyped-def]
+    """Mark which rows of M fit mesh and room, and return how many do."""
+    n_rows = t.rows[M]
+    for i in range(n_rows):
+        fits[i] = on_mesh[i]
     for k in t.limited_levels:
         if t.widest_extent[k] > room[k]:
-            at, limit = extents[k], room[k]
-            if narrow:
-                for j in range(n_rows):
-                    fits[j] &= 1 if at[j] <= limit else 0
-            else:
-                for j in range(n_rows):
-                    fits[j] = 1 if at[j] <= limit else 0
-            narrow = True
-    if not narrow:
-        return n_rows
+            extent, limit = rows.extent[k], room[k]
+            for i in range(n_rows):
+                fits[i] &= 1 if extent[i] <= limit else 0
     found = 0
-    for j in range(n_rows):
-        found += fits[j]
+    for i in range(n_rows):
+        found += fits[i]
     return found
 
 
 @_compiled
-def _bound_rows(t, rows, picked, listed, n_rows, share, total, cycles, on_chip, dram, moved):  # type: ignore[no-untyped-def]
-    """What every listed row of M costs at least beside a group, whatever tiling and order.
+def _bound_rows(t, rows, picked, share, total, tight, cycles, on_chip, dram, moved):  # type: ignore[no-untyped-def]
+    """What every row of M costs at least beside a group, whatever tiling and order.
 
     An irrelevant loop repeats a fill unless it lies inside the first relevant one; where that one comes no later than
     some position, loops beyond repeat for certain. Of the free dimensions at least what their tightest tiling leaves
-    beyond counts, given the outputs that must fit one buffer (`least_idle`).
+    beyond counts; with `tight`, given the outputs that must fit one buffer (`least_idle`).
     """
     n_levels = t.extent.shape[1]
     last = n_levels - 1
     n_positions = t.position_dim.shape[1]
+    n_rows = t.rows[M]
+    widest = t.least_idle.shape[1] - 1
     held = t.held_level
-    held_words = np.inf
-    if held >= 0:
-        held_words = t.words[held]
-    beyond = np.ones((2, n_positions + 1))  # irrelevant loops of the group's dimensions: for weights, for outputs
-    for d in _PREFIX:
+    held_words = t.words[held]
+    idle_w, idle_o = np.ones(n_positions + 1), np.ones(n_positions + 1)  # what repeats for certain after a position
+    for p in range(n_positions + 1):
+        at = t.surely_after[p]
+        idle_w[p] = t.least_idle[at, widest]
+        for d in _PREFIX:
+            if not t.tiled_only[d]:
+                if d in (N, P, Q):
+                    idle_w[p] *= t.beyond[picked[d], at]
+                else:
+                    idle_o[p] *= t.beyond[picked[d], at]
+    for d in (N, P, Q):
         if not t.tiled_only[d]:
-            if held >= 0 and d in (N, P, Q):
-                held_words /= t.extent[picked[d], held]
-            idle = 0 if d in (N, P, Q) else 1
-            for p in range(n_positions + 1):
-                beyond[idle, p] *= t.beyond[picked[d], p]
+            held_words /= t.extent[picked[d], held]
     steps = total[_INPUTS] / share[_INPUTS, 0]
-    for j in range(n_rows):
-        cycles[j] = steps * rows.steps[listed[j]]
-        on_chip[j] = 0.0
-        dram[j] = 0.0
+    for i in range(n_rows):
+        cycles[i] = steps * rows.steps[i]
+        on_chip[i] = 0.0
+        dram[i] = 0.0
     for tensor in (_WEIGHTS, _OUTPUTS, _INPUTS):
         child = -1
-        for j in range(n_rows):
-            moved[j] = cycles[j]
+        for i in range(n_rows):
+            moved[i] = cycles[i]
         for k in range(n_levels):
             if not t.keeps[tensor, k]:
                 continue
@@ -211,47 +211,48 @@ def _bound_rows(t, rows, picked, listed, n_rows, share, total, cycles, on_chip, 
             if tensor == _INPUTS:
                 words = t.least_input_words[k] / (t.unrolled[picked[N], k + 1] * t.unrolled[picked[C], k + 1])
                 m_beyond = rows.beyond[t.surely_after[first]]
-                for j in range(n_rows):
-                    i = listed[j]
-                    access = moved[j] * served
-                    fill = words * m_beyond[i]
-                    if k == last:
-                        dram[j] += np.ceil(access / block)
-                    else:
+                if k == last:
+                    for i in range(n_rows):
+                        dram[i] += np.ceil(moved[i] * served / block)
+                else:
+                    for i in range(n_rows):
+                        fill = words * m_beyond[i]
                         used = min(used_prefix * here[i], charged)
-                        on_chip[j] += (np.ceil(access / block) * read_pj + np.ceil(fill / block) * write_pj) * used
-                    moved[j] = fill
+                        reads, writes = np.ceil(moved[i] * served / block), np.ceil(fill / block)
+                        on_chip[i] += (reads * read_pj + writes * write_pj) * used
+                        moved[i] = fill
             elif tensor == _WEIGHTS:
-                for j in range(n_rows):
-                    i = listed[j]
-                    access = moved[j] * served * (inside[i] / here[i])
-                    if k == last:
-                        dram[j] += np.ceil(access / block)
-                    else:
-                        at = t.surely_after[min(first, m_first[i])]
-                        limit = t.least_idle.shape[1] - 1
-                        if held >= 0:
-                            limit = min(limit, int(held_words / rows.extent[held, i]))
-                        fill = words * whole[i] * t.least_idle[at, limit] * beyond[0, at]
+                if k == last:
+                    for i in range(n_rows):
+                        dram[i] += np.ceil(moved[i] * served * (inside[i] / here[i]) / block)
+                else:
+                    for i in range(n_rows):
+                        access = moved[i] * served * (inside[i] / here[i])
+                        fill = words * whole[i] * idle_w[min(first, m_first[i])]
+                        if tight:
+                            at = t.surely_after[min(first, m_first[i])]
+                            room = min(widest, int(held_words / rows.extent[held, i]))
+                            fill *= t.least_idle[at, room] / t.least_idle[at, widest]
                         used = min(used_prefix * here[i], charged)
-                        on_chip[j] += (np.ceil(access / block) * read_pj + np.ceil(fill / block) * write_pj) * used
-                        moved[j] = fill
+                        on_chip[i] += (np.ceil(access / block) * read_pj + np.ceil(fill / block) * write_pj) * used
+                        moved[i] = fill
             else:
-                for j in range(n_rows):
-                    i = listed[j]
-                    access = moved[j] * served * (inside[i] / here[i])
-                    part = words * whole[i]
-                    if k == last:
-                        dram[j] += np.ceil((access - part) / block) + np.ceil(access / block)
-                    else:
-                        fill = part * beyond[1, t.surely_after[min(first, m_first[i])]]
-                        written = np.ceil((fill - part) / block) + np.ceil(access / block)
+                if k == last:
+                    for i in range(n_rows):
+                        update = moved[i] * served * (inside[i] / here[i])
+                        dram[i] += np.ceil((update - words * whole[i]) / block) + np.ceil(update / block)
+                else:
+                    for i in range(n_rows):
+                        update = moved[i] * served * (inside[i] / here[i])
+                        part = words * whole[i]
+                        fill = part * idle_o[min(first, m_first[i])]
+                        writes = np.ceil((fill - part) / block) + np.ceil(update / block)
                         used = min(used_prefix * here[i], charged)
-                        on_chip[j] += (np.ceil((access - part) / block) * read_pj + written * write_pj) * used
-                        moved[j] = fill
+                        on_chip[i] += (np.ceil((update - part) / block) * read_pj + writes * write_pj) * used
+                        moved[i] = fill
             child = k
-    for j in range(n_rows):
-        on_chip[j] *= _BELOW
+    for i in range(n_rows):
+        on_chip[i] *= _BELOW
 
 
 @_compiled
@@ -548,9 +549,7 @@ def search(t: Tables, rows: Rows, archive, keys, count, tag):  # type: ignore[no
     )
     picked = np.zeros(7, dtype=np.int64)
     picked[M] = t.offset[M]
-    listed = np.empty(n_m, dtype=np.int64)
-    fits = np.empty(n_m, dtype=np.int64)
-    row_extents = np.empty((n_levels, n_m))
+    on_mesh, fits = np.empty(n_m, dtype=np.int64), np.empty(n_m, dtype=np.int64)
     row_cycles, row_on_chip, row_dram, row_moved = np.empty(n_m), np.empty(n_m), np.empty(n_m), np.empty(n_m)
     open_rows, open_tilings = np.empty(n_m, dtype=np.int64), np.empty(n_tilings, dtype=np.int64)
     one = np.empty(1, dtype=np.int64)
@@ -564,6 +563,7 @@ def search(t: Tables, rows: Rows, archive, keys, count, tag):  # type: ignore[no
     key[8] = tag
     fitting, counted = 0, 0
     laid = -1
+    tight = t.held_level >= 0 and n_tilings > 1
     for group in range(n_groups):
         rest = group
         beside_c = 0
@@ -574,19 +574,20 @@ def search(t: Tables, rows: Rows, archive, keys, count, tag):  # type: ignore[no
             if d == C:
                 beside_c = rest
         _pick_tiling(t, picked, 0)
-        n_rows = _fit_mesh(t, rows, picked, listed)
-        if n_rows == 0:
+        if not _fit_mesh(t, rows, picked, on_mesh):
             continue
         if laid != beside_c:
             _lay_tilings(t, picked, tilings)
             _pick_tiling(t, picked, 0)
             laid = beside_c
-        for k in t.limited_levels:
-            for j in range(n_rows):
-                row_extents[k, j] = rows.extent[k, listed[j]]
+        fit_here = 0
         for tiling in range(n_tilings):
             if _room_for_m(t, picked[C], tilings, tiling, room):
-                fitting += _how_many_fit(t, row_extents, n_rows, room, fits)
+                fit_here += _how_many_fit(t, rows, on_mesh, room, fits)
+        if fit_here == 0:
+            continue
+        fitting += fit_here
+        possible = fits if n_tilings == 1 else on_mesh
 
         for tensor in range(3):
             total[tensor] = 1.0
@@ -597,13 +598,17 @@ def search(t: Tables, rows: Rows, archive, keys, count, tag):  # type: ignore[no
                     total[tensor] *= t.total[picked[d]]
                     for k in range(n_levels + 1):
                         share[tensor, k] *= t.unrolled[picked[d], k]
-        _bound_rows(t, rows, picked, listed, n_rows, share, total, row_cycles, row_on_chip, row_dram, row_moved)
-        n_open = _open(row_cycles, row_on_chip, row_dram, n_rows, archive, keys, count, open_rows)
+        _bound_rows(t, rows, picked, share, total, tight, row_cycles, row_on_chip, row_dram, row_moved)
+        for i in range(n_m):
+            if possible[i] == 0:
+                row_cycles[i] = np.inf
+        n_open = _open(row_cycles, row_on_chip, row_dram, n_m, archive, keys, count, open_rows)
         for a in range(n_open):
-            j = open_rows[a]
-            if a > 0 and _open(row_cycles[j:], row_on_chip[j:], row_dram[j:], 1, archive, keys, count, one) == 0:
+            i = open_rows[a]
+            if possible[i] == 0:
+                continue
+            if a > 0 and _open(row_cycles[i:], row_on_chip[i:], row_dram[i:], 1, archive, keys, count, one) == 0:
                 continue  # closed by what this group's earlier rows found
-            i = listed[j]
             picked[M] = t.offset[M] + i
             _bound_tilings(t, rows, picked, i, share, total, tilings, cycles, on_chip, dram, moved)
             n_tried = _open(cycles, on_chip, dram, n_tilings, archive, keys, count, open_tilings)
