@@ -10,7 +10,8 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -20,7 +21,7 @@ import platformdirs
 
 from search_spaces.errors import UserError
 
-__all__ = ["Memo", "MemoInfo", "canonical", "default_cache_path", "digest"]
+__all__ = ["Memo", "MemoInfo", "canonical", "default_cache_path", "digest", "is_damaged"]
 
 _CHUNK = 500
 """Keys per SELECT, well under SQLite's limit on host parameters."""
@@ -65,12 +66,16 @@ class Memo:
         self._connection = self._open()
 
     def _open(self) -> sqlite3.Connection:
-        try:
+        with _explained(self.path):
             if self.path is not None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(
                 ":memory:" if self.path is None else self.path, timeout=_BUSY_S, isolation_level=None
             )
+            tables = {row[0] for row in _patiently(connection, "SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if tables and "memo" not in tables:
+                connection.close()
+                raise UserError(f"{self.path} is another program's database, not a memo; name another with --cache")
             _patiently(connection, "PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=NORMAL")
             _patiently(
@@ -79,11 +84,6 @@ class Memo:
                 "(kind TEXT, key TEXT, value TEXT, PRIMARY KEY (kind, key)) WITHOUT ROWID",
             )
             connection.execute("SELECT kind, key, value FROM memo LIMIT 1").fetchall()
-        except (OSError, sqlite3.Error) as error:
-            raise UserError(
-                f"the memo {self.path} cannot be used ({error}); name another with --cache or the environment "
-                "variable PARETOCUT_CACHE, or empty it with: paretocut cache clear"
-            ) from None
         return connection
 
     def __getstate__(self) -> Path | None:
@@ -105,11 +105,12 @@ class Memo:
         for start in range(0, len(absent), _CHUNK):
             chunk = absent[start : start + _CHUNK]
             marks = ",".join("?" * len(chunk))
-            rows = self._connection.execute(
-                f"SELECT key, value FROM memo WHERE kind = ? AND key IN ({marks})", [kind, *chunk]
-            )
-            for text, value in rows:
-                self._recent[kind, text] = json.loads(value)
+            with _explained(self.path):
+                rows = self._connection.execute(
+                    f"SELECT key, value FROM memo WHERE kind = ? AND key IN ({marks})", [kind, *chunk]
+                )
+                for text, value in rows:
+                    self._recent[kind, text] = json.loads(value)
         found = [self._recent.get((kind, text)) for text in texts]
         hits = sum(value is not None for value in found)
         self.hits += hits
@@ -124,26 +125,30 @@ class Memo:
         rows = [(kind, canonical(key), json.dumps(value, separators=(",", ":"))) for key, value in items]
         if not rows:
             return
-        _patiently(self._connection, "BEGIN IMMEDIATE")
-        try:
-            self._connection.executemany("INSERT OR IGNORE INTO memo VALUES (?, ?, ?)", rows)
-            self._connection.execute("COMMIT")
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
+        with _explained(self.path):
+            _patiently(self._connection, "BEGIN IMMEDIATE")
+            try:
+                self._connection.executemany("INSERT OR IGNORE INTO memo VALUES (?, ?, ?)", rows)
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:  # a full disk has rolled back already
+                    self._connection.execute("ROLLBACK")
+                raise
         for kind_, text, value_text in rows:
             self._recent.setdefault((kind_, text), json.loads(value_text))
 
     def info(self) -> MemoInfo:
-        counted = self._connection.execute("SELECT kind, COUNT(*) FROM memo GROUP BY kind ORDER BY kind")
-        size = self.path.stat().st_size if self.path is not None else 0
-        return MemoInfo(str(self.path), dict(counted.fetchall()), size)
+        with _explained(self.path):
+            counted = self._connection.execute("SELECT kind, COUNT(*) FROM memo GROUP BY kind ORDER BY kind")
+            size = self.path.stat().st_size if self.path is not None else 0
+            return MemoInfo(str(self.path), dict(counted.fetchall()), size)
 
     def clear(self, kind: str | None = None) -> int:
         """Forget everything, or one kind; returns how many entries there were."""
         where, values = ("", []) if kind is None else (" WHERE kind = ?", [kind])
-        removed = self._connection.execute(f"DELETE FROM memo{where}", values).rowcount
-        self._connection.execute("VACUUM")
+        with _explained(self.path):
+            removed = self._connection.execute(f"DELETE FROM memo{where}", values).rowcount
+            _patiently(self._connection, "VACUUM")
         self._recent.clear()
         return removed
 
@@ -157,13 +162,43 @@ class Memo:
         self.close()
 
 
-def _patiently(connection: sqlite3.Connection, statement: str) -> None:
+@contextmanager
+def _explained(path: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        damaged = path is not None and is_damaged(path)
+        raise UserError(
+            f"the memo {path} cannot be used ({error}); name another with --cache or the environment variable "
+            f"PARETOCUT_CACHE, or {'empty it with: paretocut cache clear' if damaged else 'move it away'}"
+        ) from None
+
+
+def is_damaged(path: Path) -> bool:
+    """Whether this is an SQLite file that cannot be read: what a memo is after a crash of the disk, and only that."""
+    try:
+        with path.open("rb") as file:
+            if not file.read(16).startswith(b"SQLite format 3"):
+                return False
+        connection = sqlite3.connect(path, timeout=_BUSY_S)
+        try:
+            return bool(connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok")
+        finally:
+            connection.close()
+    except sqlite3.OperationalError:  # locked or not accessible
+        return False
+    except sqlite3.DatabaseError:
+        return True
+    except OSError:
+        return False
+
+
+def _patiently(connection: sqlite3.Connection, statement: str) -> list[Any]:
     """Run a statement that several processes may issue at once; SQLite's own busy handler skips some of these."""
     give_up = time.monotonic() + _BUSY_S
     while True:
         try:
-            connection.execute(statement)
-            return
+            return connection.execute(statement).fetchall()
         except sqlite3.OperationalError as error:
             if "locked" not in str(error) or time.monotonic() > give_up:
                 raise

@@ -290,14 +290,18 @@ def _cache_clear(
     as_json: _Json = False,
 ) -> None:
     """Forget everything in the memo; what is needed again is computed again. A damaged file is removed."""
-    from evaluators.memo import default_cache_path
+    from evaluators.memo import default_cache_path, is_damaged
+    from search_spaces.errors import unknown
 
     path = cache or default_cache_path()
     try:
         with _memo(path) as memo:
+            kinds = memo.info().entries
+            if kind is not None and kind not in kinds:
+                raise unknown("kind of entries in the memo", kind, kinds)
             removed = memo.clear(kind)
     except UserError:
-        if not path.is_file():
+        if not is_damaged(path):  # never a file that is no memo, or one that is only in use
             raise
         for suffix in ("", "-wal", "-shm"):
             Path(f"{path}{suffix}").unlink(missing_ok=True)

@@ -1,0 +1,59 @@
+"""`paretocut cache`, as a user types it."""
+
+import json
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dse.cli import main
+from evaluators.memo import Memo
+
+Typed = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Typed:
+    monkeypatch.setenv("PARETOCUT_CACHE", str(tmp_path / "memo.db"))
+
+    def typed(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as left:
+            main(arguments)
+        shown = capsys.readouterr()
+        return int(left.value.code or 0), shown.out, shown.err
+
+    return typed
+
+
+def test_the_memo_is_shown_and_emptied(run: Typed, tmp_path: Path) -> None:
+    with Memo(tmp_path / "memo.db") as memo:
+        memo.put_many("a", [(1, 1), (2, 2)])
+        memo.put("b", 1, 1)
+    assert json.loads(run("cache", "info", "--json")[1])["entries"] == {"a": 2, "b": 1}
+    status, _, errors = run("cache", "clear", "c")
+    assert status == 2 and "known: a, b" in errors
+    assert json.loads(run("cache", "clear", "a", "--json")[1]) == {"removed": 2}
+    assert json.loads(run("cache", "clear", "--json")[1]) == {"removed": 1}
+    assert json.loads(run("cache", "info", "--json")[1])["entries"] == {}
+
+
+def test_a_damaged_memo_is_cleared_away(run: Typed, tmp_path: Path) -> None:
+    (tmp_path / "memo.db").write_bytes(b"SQLite format 3\0" + b"\xff" * 8192)
+    status, _, errors = run("cache", "info")
+    assert status == 2 and "paretocut cache clear" in errors and errors.count("\n") == 1
+    assert run("cache", "clear")[0] == 0
+    assert run("cache", "info")[0] == 0
+
+
+def test_a_file_that_is_no_memo_is_never_touched(run: Typed, tmp_path: Path) -> None:
+    text, database = tmp_path / "thesis.txt", tmp_path / "study.db"
+    text.write_text("years of work")
+    with sqlite3.connect(database) as connection:
+        connection.execute("CREATE TABLE trials (id)")
+    for path in (text, database):
+        before = path.read_bytes()
+        for command in ("info", "clear"):
+            status, _, errors = run("cache", command, "--cache", str(path))
+            assert status == 2 and errors.count("\n") == 1
+        assert path.read_bytes() == before
