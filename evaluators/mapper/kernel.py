@@ -17,7 +17,31 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from evaluators.mapper.tables import Rows, Tables
+from evaluators.mapper.tables import (
+    BLOCK,
+    CHARGED,
+    EXTENT,
+    IN_TIME,
+    LEAST_INPUTS,
+    LIMIT_X,
+    LIMIT_Y,
+    MESH_X,
+    MESH_Y,
+    OUTER,
+    READ_BANDWIDTH,
+    READ_PJ,
+    SHARED_BANDWIDTH,
+    STEP,
+    UNROLLED,
+    WIDEST_EXTENT,
+    WIDEST_X,
+    WIDEST_Y,
+    WORDS,
+    WRITE_BANDWIDTH,
+    WRITE_PJ,
+    Rows,
+    Tables,
+)
 
 __all__ = ["search"]
 
@@ -29,7 +53,9 @@ _BELOW = 1.0 - 1e-12
 _EQUAL = 1.0 + 1e-12
 """Energies this close are equal: the same sum of counts, rounded in another order."""
 
-_compiled = njit(cache=True, error_model="numpy")
+_compiled = njit(cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+_entry = njit(cache=True, error_model="numpy", no_cfunc_wrapper=True)
+"""Only the entry is called from Python; wrappers for the rest would double the time to compile."""
 
 
 class _Tilings(NamedTuple):
@@ -58,20 +84,20 @@ def _pick_tiling(t, picked, tiling):  # type: ignore[no-untyped-def]
 @_compiled
 def _lay_tilings(t, picked, tilings):  # type: ignore[no-untyped-def]
     """Fill in every tiling beside the group's rows of N, P, Q, R and S."""
-    n_levels = t.extent.shape[1]
+    n_levels = t.keeps.shape[1]
     n_positions = t.position_dim.shape[1]
     for tiling in range(tilings.weights.shape[1]):
         _pick_tiling(t, picked, tiling)
         n, p, q, r, s = picked[N], picked[P], picked[Q], picked[R], picked[S]
         for k in range(n_levels):
-            width = t.stride[R] * (t.extent[r, k] - 1) + t.stride[P] * (t.extent[p, k] - 1) + 1
-            height = t.stride[S] * (t.extent[s, k] - 1) + t.stride[Q] * (t.extent[q, k] - 1) + 1
-            tilings.weights[k, tiling] = t.extent[r, k] * t.extent[s, k]
-            tilings.inputs[k, tiling] = t.extent[n, k] * width * height
-            tilings.outputs[k, tiling] = t.extent[n, k] * t.extent[p, k] * t.extent[q, k]
+            width = t.stride[R] * (t.row[EXTENT, r, k] - 1) + t.stride[P] * (t.row[EXTENT, p, k] - 1) + 1
+            height = t.stride[S] * (t.row[EXTENT, s, k] - 1) + t.stride[Q] * (t.row[EXTENT, q, k] - 1) + 1
+            tilings.weights[k, tiling] = t.row[EXTENT, r, k] * t.row[EXTENT, s, k]
+            tilings.inputs[k, tiling] = t.row[EXTENT, n, k] * width * height
+            tilings.outputs[k, tiling] = t.row[EXTENT, n, k] * t.row[EXTENT, p, k] * t.row[EXTENT, q, k]
             tilings.first_npq[k, tiling] = min(t.first[n, k], t.first[p, k], t.first[q, k])
             tilings.first_rs[k, tiling] = min(t.first[r, k], t.first[s, k])
-            images = t.total[n] / t.unrolled[n, k + 1]
+            images = t.total[n] / t.row[UNROLLED, n, k + 1]
             slid, steps = _axis(t, p, r, P, R, k, width)
             slid_h, steps_h = _axis(t, q, s, Q, S, k, height)
             tilings.slid[k, tiling] = images * slid * slid_h
@@ -87,13 +113,13 @@ def _axis(t, position, tap, dim, tap_dim, level, extent):  # type: ignore[no-unt
 
     Every step brings at least the share that the least possible shift uncovers.
     """
-    outside = t.total[position] / (t.unrolled[position, level + 1] * t.extent[position, level])
-    outside_tap = t.total[tap] / (t.unrolled[tap, level + 1] * t.extent[tap, level])
+    outside = t.total[position] / (t.row[UNROLLED, position, level + 1] * t.row[EXTENT, position, level])
+    outside_tap = t.total[tap] / (t.row[UNROLLED, tap, level + 1] * t.row[EXTENT, tap, level])
     shift = extent
     if outside > 1.0:
-        shift = min(shift, t.extent[position, level] * t.stride[dim])
+        shift = min(shift, t.row[EXTENT, position, level] * t.stride[dim])
     if outside_tap > 1.0:
-        shift = min(shift, t.extent[tap, level] * t.stride[tap_dim])
+        shift = min(shift, t.row[EXTENT, tap, level] * t.stride[tap_dim])
     steps = outside * outside_tap
     return extent + (steps - 1.0) * shift, steps
 
@@ -104,19 +130,19 @@ def _fit_mesh(t, rows, picked, fits):  # type: ignore[no-untyped-def]
     n_rows = t.rows[M]
     for i in range(n_rows):
         fits[i] = 1
-    for k in range(t.extent.shape[1]):
+    for k in range(t.keeps.shape[1]):
         x, y = 1.0, 1.0
         for d in _PREFIX:
-            x *= t.mesh_x[picked[d], k]
-            y *= t.mesh_y[picked[d], k]
-        left_x, left_y = np.floor(t.limit_x[k] / x), np.floor(t.limit_y[k] / y)
+            x *= t.row[MESH_X, picked[d], k]
+            y *= t.row[MESH_Y, picked[d], k]
+        left_x, left_y = np.floor(t.level[k, LIMIT_X] / x), np.floor(t.level[k, LIMIT_Y] / y)
         if left_x < 1.0 or left_y < 1.0:
             return False
-        if t.widest_x[k] > left_x:
+        if t.level[k, WIDEST_X] > left_x:
             mesh = rows.mesh_x[k]
             for i in range(n_rows):
                 fits[i] &= 1 if mesh[i] <= left_x else 0
-        if t.widest_y[k] > left_y:
+        if t.level[k, WIDEST_Y] > left_y:
             mesh = rows.mesh_y[k]
             for i in range(n_rows):
                 fits[i] &= 1 if mesh[i] <= left_y else 0
@@ -127,12 +153,12 @@ def _fit_mesh(t, rows, picked, fits):  # type: ignore[no-untyped-def]
 def _room_for_m(t, c, tilings, tiling, room):  # type: ignore[no-untyped-def]
     """The largest extent of M that each level has room for beside a row of C and a tiling; False if there is none."""
     for k in t.limited_levels:
-        free = t.words[k]
+        free = t.level[k, WORDS]
         per_m = 0.0
         if t.keeps[_INPUTS, k]:
-            free -= t.extent[c, k] * tilings.inputs[k, tiling]
+            free -= t.row[EXTENT, c, k] * tilings.inputs[k, tiling]
         if t.keeps[_WEIGHTS, k]:
-            per_m += t.extent[c, k] * tilings.weights[k, tiling]
+            per_m += t.row[EXTENT, c, k] * tilings.weights[k, tiling]
         if t.keeps[_OUTPUTS, k]:
             per_m += tilings.outputs[k, tiling]
         if free < per_m:
@@ -148,7 +174,7 @@ def _how_many_fit(t, rows, on_mesh, room, fits):  # type: ignore[no-untyped-def]
     for i in range(n_rows):
         fits[i] = on_mesh[i]
     for k in t.limited_levels:
-        if t.widest_extent[k] > room[k]:
+        if t.level[k, WIDEST_EXTENT] > room[k]:
             extent, limit = rows.extent[k], room[k]
             for i in range(n_rows):
                 fits[i] &= 1 if extent[i] <= limit else 0
@@ -166,13 +192,13 @@ def _bound_rows(t, rows, picked, share, total, tight, cycles, on_chip, dram, mov
     some position, loops beyond repeat for certain. Of the free dimensions at least what their tightest tiling leaves
     beyond counts; with `tight`, given the outputs that must fit one buffer (`least_idle`).
     """
-    n_levels = t.extent.shape[1]
+    n_levels = t.keeps.shape[1]
     last = n_levels - 1
     n_positions = t.position_dim.shape[1]
     n_rows = t.rows[M]
     widest = t.least_idle.shape[1] - 1
     held = t.held_level
-    held_words = t.words[held]
+    held_words = t.level[held, WORDS]
     idle_w, idle_o = np.ones(n_positions + 1), np.ones(n_positions + 1)  # what repeats for certain after a position
     for p in range(n_positions + 1):
         at = t.surely_after[p]
@@ -185,7 +211,7 @@ def _bound_rows(t, rows, picked, share, total, tight, cycles, on_chip, dram, mov
                     idle_o[p] *= t.beyond[picked[d], at]
     for d in (N, P, Q):
         if not t.tiled_only[d]:
-            held_words /= t.extent[picked[d], held]
+            held_words /= t.row[EXTENT, picked[d], held]
     steps = total[_INPUTS] / share[_INPUTS, 0]
     for i in range(n_rows):
         cycles[i] = steps * rows.steps[i]
@@ -198,7 +224,12 @@ def _bound_rows(t, rows, picked, share, total, tight, cycles, on_chip, dram, mov
         for k in range(n_levels):
             if not t.keeps[tensor, k]:
                 continue
-            block, read_pj, write_pj, charged = t.block[k], t.read_pj[k], t.write_pj[k], t.charged_instances[k]
+            block, read_pj, write_pj, charged = (
+                t.level[k, BLOCK],
+                t.level[k, READ_PJ],
+                t.level[k, WRITE_PJ],
+                t.level[k, CHARGED],
+            )
             served = share[tensor, child + 1] / share[tensor, k + 1]
             inside, here, whole = rows.unrolled[child + 1], rows.unrolled[k + 1], rows.whole[k]
             used_prefix = share[_INPUTS, k + 1]
@@ -209,7 +240,9 @@ def _bound_rows(t, rows, picked, share, total, tight, cycles, on_chip, dram, mov
             m_first = rows.first[k]
             words = total[tensor] / share[tensor, k + 1]
             if tensor == _INPUTS:
-                words = t.least_input_words[k] / (t.unrolled[picked[N], k + 1] * t.unrolled[picked[C], k + 1])
+                words = t.level[k, LEAST_INPUTS] / (
+                    t.row[UNROLLED, picked[N], k + 1] * t.row[UNROLLED, picked[C], k + 1]
+                )
                 m_beyond = rows.beyond[t.surely_after[first]]
                 if k == last:
                     for i in range(n_rows):
@@ -258,7 +291,7 @@ def _bound_rows(t, rows, picked, share, total, tight, cycles, on_chip, dram, mov
 @_compiled
 def _bound_tilings(t, rows, picked, i, share, total, tilings, cycles, on_chip, dram, moved):  # type: ignore[no-untyped-def]
     """What every tiling costs at least for one group and row of M, infinite where it does not fit."""
-    n_levels = t.extent.shape[1]
+    n_levels = t.keeps.shape[1]
     last = n_levels - 1
     n_tilings = tilings.weights.shape[1]
     c = picked[C]
@@ -268,10 +301,10 @@ def _bound_tilings(t, rows, picked, i, share, total, tilings, cycles, on_chip, d
         on_chip[tiling] = 0.0
         dram[tiling] = 0.0
     for k in t.limited_levels:
-        weights = t.extent[c, k] * rows.extent[k, i] if t.keeps[_WEIGHTS, k] else 0.0
-        inputs = t.extent[c, k] if t.keeps[_INPUTS, k] else 0.0
+        weights = t.row[EXTENT, c, k] * rows.extent[k, i] if t.keeps[_WEIGHTS, k] else 0.0
+        inputs = t.row[EXTENT, c, k] if t.keeps[_INPUTS, k] else 0.0
         outputs = rows.extent[k, i] if t.keeps[_OUTPUTS, k] else 0.0
-        words = t.words[k]
+        words = t.level[k, WORDS]
         for tiling in range(n_tilings):
             need = (
                 weights * tilings.weights[k, tiling]
@@ -287,13 +320,13 @@ def _bound_tilings(t, rows, picked, i, share, total, tilings, cycles, on_chip, d
         for k in range(n_levels):
             if not t.keeps[tensor, k]:
                 continue
-            block, read_pj, write_pj = t.block[k], t.read_pj[k], t.write_pj[k]
+            block, read_pj, write_pj = t.level[k, BLOCK], t.level[k, READ_PJ], t.level[k, WRITE_PJ]
             served = share[tensor, child + 1] / share[tensor, k + 1]
             words = total[tensor] / share[tensor, k + 1]
             if tensor != _INPUTS:
                 served *= rows.unrolled[child + 1, i] / rows.unrolled[k + 1, i]
                 words *= rows.whole[k, i]
-            used = min(share[_INPUTS, k + 1] * rows.unrolled[k + 1, i], t.charged_instances[k])
+            used = min(share[_INPUTS, k + 1] * rows.unrolled[k + 1, i], t.level[k, CHARGED])
             if tensor == _WEIGHTS:
                 first = min(t.first[c, k], rows.first[k, i])
                 for tiling in range(n_tilings):
@@ -318,7 +351,7 @@ def _bound_tilings(t, rows, picked, i, share, total, tilings, cycles, on_chip, d
                         on_chip[tiling] += (np.ceil((access - words) / block) * read_pj + written * write_pj) * used
                     moved[tiling] = fill
             else:
-                channels = t.total[c] / t.unrolled[c, k + 1]
+                channels = t.total[c] / t.row[UNROLLED, c, k + 1]
                 first_c, first_m = t.first[c, k], rows.first[k, i]
                 for tiling in range(n_tilings):
                     access = moved[tiling] * served
@@ -341,9 +374,13 @@ def _bound_tilings(t, rows, picked, i, share, total, tilings, cycles, on_chip, d
 @_compiled
 def _input_fill(t, v, level, picked):  # type: ignore[no-untyped-def]
     """Words moved into one instance's input tile over the run (COST_MODEL section 4)."""
-    width = t.stride[R] * (t.extent[picked[R], level] - 1) + t.stride[P] * (t.extent[picked[P], level] - 1) + 1
-    height = t.stride[S] * (t.extent[picked[S], level] - 1) + t.stride[Q] * (t.extent[picked[Q], level] - 1) + 1
-    tile = t.extent[picked[N], level] * t.extent[picked[C], level] * width * height
+    width = (
+        t.stride[R] * (t.row[EXTENT, picked[R], level] - 1) + t.stride[P] * (t.row[EXTENT, picked[P], level] - 1) + 1
+    )
+    height = (
+        t.stride[S] * (t.row[EXTENT, picked[S], level] - 1) + t.stride[Q] * (t.row[EXTENT, picked[Q], level] - 1) + 1
+    )
+    tile = t.row[EXTENT, picked[N], level] * t.row[EXTENT, picked[C], level] * width * height
     words = tile
     fresh = tile
     first_axis = -1
@@ -356,7 +393,7 @@ def _input_fill(t, v, level, picked):  # type: ignore[no-untyped-def]
             continue
         d = t.position_dim[v, p]
         level_of_loop = t.position_level[v, p]
-        n = t.in_time[picked[d], level_of_loop]
+        n = t.row[IN_TIME, picked[d], level_of_loop]
         if n == 1.0:
             continue
         if d == M:
@@ -365,7 +402,7 @@ def _input_fill(t, v, level, picked):  # type: ignore[no-untyped-def]
             else:
                 words *= n
             continue
-        shift = t.step[picked[d], level_of_loop] * t.stride[d]
+        shift = t.row[STEP, picked[d], level_of_loop] * t.stride[d]
         axis = 0 if d == N else 1 if d == C else 2 if d in (P, R) else 3
         if first_axis < 0:
             first_axis, first_shift, shifted = axis, shift, shift
@@ -388,11 +425,11 @@ def _input_fill(t, v, level, picked):  # type: ignore[no-untyped-def]
 @_compiled
 def _count(t, v, picked, result):  # type: ignore[no-untyped-def]
     """One mapping exactly: cycles, on-chip energy and DRAM accesses into `result` (COST_MODEL sections 4 to 6)."""
-    n_levels = t.extent.shape[1]
+    n_levels = t.keeps.shape[1]
     last = n_levels - 1
     steps = 1.0
     for d in range(7):
-        steps *= t.total[picked[d]] / t.unrolled[picked[d], 0]
+        steps *= t.total[picked[d]] / t.row[UNROLLED, picked[d], 0]
     on_chip = 0.0
     dram = 0.0
     for tensor in (_WEIGHTS, _OUTPUTS, _INPUTS):
@@ -401,19 +438,19 @@ def _count(t, v, picked, result):  # type: ignore[no-untyped-def]
         for k in range(n_levels):
             if not t.keeps[tensor, k]:
                 continue
-            block = t.block[k]
+            block = t.level[k, BLOCK]
             access = moved
             used = 1.0
             words = 1.0
             first = t.position_dim.shape[1]
             for d in range(7):
                 row = picked[d]
-                used *= t.unrolled[row, k + 1]
+                used *= t.row[UNROLLED, row, k + 1]
                 if t.relevant[tensor, d]:
-                    access *= t.unrolled[row, child + 1] / t.unrolled[row, k + 1]
-                    words *= t.total[row] / t.unrolled[row, k + 1]
+                    access *= t.row[UNROLLED, row, child + 1] / t.row[UNROLLED, row, k + 1]
+                    words *= t.total[row] / t.row[UNROLLED, row, k + 1]
                     first = min(first, t.position[v, d, t.first_level[row, k]])
-            used = min(used, t.charged_instances[k])
+            used = min(used, t.level[k, CHARGED])
             fill = words
             part = words if tensor == _OUTPUTS else 0.0
             if k == last:
@@ -424,9 +461,9 @@ def _count(t, v, picked, result):  # type: ignore[no-untyped-def]
                 at_level = t.position_level[v, first]
                 for d in range(7):
                     if not t.relevant[tensor, d]:
-                        fill *= t.outer[picked[d], at_level + 1]
+                        fill *= t.row[OUTER, picked[d], at_level + 1]
                         if t.position[v, d, at_level] > first:
-                            fill *= t.in_time[picked[d], at_level]
+                            fill *= t.row[IN_TIME, picked[d], at_level]
             reads = np.ceil((access - part) / block)
             writes = np.ceil((fill - part) / block)
             if tensor == _OUTPUTS:
@@ -434,7 +471,7 @@ def _count(t, v, picked, result):  # type: ignore[no-untyped-def]
             if k == last:
                 dram += reads + writes
             else:
-                on_chip += (reads * t.read_pj[k] + writes * t.write_pj[k]) * used
+                on_chip += (reads * t.level[k, READ_PJ] + writes * t.level[k, WRITE_PJ]) * used
             result[3 + tensor * n_levels + k] = (access - part) / steps
             written = fill - part + (access if tensor == _OUTPUTS else 0.0)
             result[3 + (3 + tensor) * n_levels + k] = written / steps
@@ -448,12 +485,12 @@ def _count(t, v, picked, result):  # type: ignore[no-untyped-def]
                 if t.keeps[tensor, k]:
                     reads += result[3 + tensor * n_levels + k]
                     writes += result[3 + (3 + tensor) * n_levels + k]
-            if reads > t.read_bandwidth[k]:
-                cycles = max(cycles, np.ceil(steps / (t.read_bandwidth[k] / reads)))
-            if writes > t.write_bandwidth[k]:
-                cycles = max(cycles, np.ceil(steps / (t.write_bandwidth[k] / writes)))
-            if reads + writes > t.shared_bandwidth[k]:
-                cycles = max(cycles, np.ceil(steps / (t.shared_bandwidth[k] / (reads + writes))))
+            if reads > t.level[k, READ_BANDWIDTH]:
+                cycles = max(cycles, np.ceil(steps / (t.level[k, READ_BANDWIDTH] / reads)))
+            if writes > t.level[k, WRITE_BANDWIDTH]:
+                cycles = max(cycles, np.ceil(steps / (t.level[k, WRITE_BANDWIDTH] / writes)))
+            if reads + writes > t.level[k, SHARED_BANDWIDTH]:
+                cycles = max(cycles, np.ceil(steps / (t.level[k, SHARED_BANDWIDTH] / (reads + writes))))
     result[0], result[1], result[2] = cycles, on_chip, dram
 
 
@@ -519,7 +556,7 @@ def _runs_first(t, picked, v):  # type: ignore[no-untyped-def]
     return True
 
 
-@_compiled
+@_entry
 def search(t: Tables, rows: Rows, archive, keys, count, tag):  # type: ignore[no-untyped-def]
     """Search one mapspace, going on from an archive of `count` points (see `layer.map_layer`).
 
@@ -527,7 +564,7 @@ def search(t: Tables, rows: Rows, archive, keys, count, tag):  # type: ignore[no
     without MACs, DRAM vector accesses, all for one group; keys of shape (≥ K, 9): the row per dimension, the loop
     order, `tag`; K).
     """
-    n_levels = t.extent.shape[1]
+    n_levels = t.keeps.shape[1]
     n_variants, n_positions = t.position_dim.shape
     n_m = t.rows[M]
     n_groups, n_tilings = 1, 1
@@ -597,7 +634,7 @@ def search(t: Tables, rows: Rows, archive, keys, count, tag):  # type: ignore[no
                 if t.relevant[tensor, d]:
                     total[tensor] *= t.total[picked[d]]
                     for k in range(n_levels + 1):
-                        share[tensor, k] *= t.unrolled[picked[d], k]
+                        share[tensor, k] *= t.row[UNROLLED, picked[d], k]
         _bound_rows(t, rows, picked, share, total, tight, row_cycles, row_on_chip, row_dram, row_moved)
         for i in range(n_m):
             if possible[i] == 0:

@@ -22,21 +22,29 @@ __all__ = ["Rows", "Tables", "rows_of_m", "tables"]
 _TENSORS = "WIO"
 _M = DIMS.index("M")
 
+EXTENT, MESH_X, MESH_Y, IN_TIME, STEP, UNROLLED, OUTER = range(7)
+"""Layers of `Tables.row`, each (R, L + 1): product of factors at levels up to k, k's spatial ones included; factor on
+the X and on the Y mesh below k; temporal factor at k; product of this dimension's factors inside that loop; product of
+spatial factors at levels above k, from index k + 1; product of temporal factors at levels from k on."""
+
+(
+    WORDS, BLOCK, READ_PJ, WRITE_PJ, CHARGED, LIMIT_X, LIMIT_Y, READ_BANDWIDTH, WRITE_BANDWIDTH, SHARED_BANDWIDTH,
+    WIDEST_EXTENT, WIDEST_X, WIDEST_Y, LEAST_INPUTS,
+) = range(14)  # fmt: skip
+"""Columns of `Tables.level`: capacity (inf where unlimited) and words per access; energies per access; instances over
+the cluster size; mesh limits; words per cycle (inf where it cannot stall); the largest extent and mesh factors of M;
+the fewest words that any tiling moves into an input tile with no N or C unrolled."""
+
 
 class Tables(NamedTuple):
     """Arguments of `kernel.search`. L levels, D = 7 dimensions, R rows, P temporal positions, V order variants."""
 
     offset: np.ndarray  # (D,) first row of each dimension
+    row: np.ndarray  # (7, R, L + 1) per row and level, see EXTENT to OUTER
+    level: np.ndarray  # (L, 14) per level, see WORDS to LEAST_INPUTS
     original: np.ndarray  # (R,) the row's number in the mapspace, before rows that fit nowhere were left out
     rows: np.ndarray  # (D,) rows of each dimension
-    extent: np.ndarray  # (R, L) product of factors at levels up to k, k's spatial ones included
-    unrolled: np.ndarray  # (R, L + 1) product of spatial factors at levels above k; index k + 1
     total: np.ndarray  # (R,) product of all factors
-    mesh_x: np.ndarray  # (R, L) factor on the X mesh below a level
-    mesh_y: np.ndarray  # (R, L)
-    in_time: np.ndarray  # (R, L) temporal factor at a level
-    step: np.ndarray  # (R, L) product of this dimension's factors inside the temporal loop of a level
-    outer: np.ndarray  # (R, L + 1) product of the temporal factors at levels from k on
     first_level: np.ndarray  # (R, L) the first level outside k with a temporal factor above 1; L if none
     beyond: np.ndarray  # (R, P + 1) product of temporal factors at later positions under the first loop order
     first: np.ndarray  # (R, L) position of the first temporal factor above 1 outside level k, likewise; P if none
@@ -48,23 +56,9 @@ class Tables(NamedTuple):
     tiled: np.ndarray  # (R,) per level a bit: 1 << level is set where the temporal factor there is above 1
     relevant: np.ndarray  # (3, D) weights, inputs, outputs
     keeps: np.ndarray  # (3, L)
-    words: np.ndarray  # (L,) capacity, inf where unlimited
     limited_levels: np.ndarray  # indices of levels with a capacity that keep something
-    block: np.ndarray  # (L,)
-    read_pj: np.ndarray  # (L,)
-    write_pj: np.ndarray  # (L,)
-    charged_instances: np.ndarray  # (L,) instances there are, over the cluster size
-    widest_extent: np.ndarray  # (L,) the largest extent of M
-    widest_x: np.ndarray  # (L,) the largest factor of M on the X mesh
-    widest_y: np.ndarray
-    limit_x: np.ndarray  # (L,)
-    limit_y: np.ndarray  # (L,)
-    read_bandwidth: np.ndarray  # (L,) words per cycle, inf where it cannot stall
-    write_bandwidth: np.ndarray  # (L,)
-    shared_bandwidth: np.ndarray  # (L,)
     may_stall: np.ndarray  # (L,) whether one of the three is finite
     tiled_only: np.ndarray  # (D,) dimensions without a place on any mesh; never M
-    least_input_words: np.ndarray  # (L,) fewest words that any tiling moves into an input tile, no N or C unrolled
     surely_after: np.ndarray  # (P + 1,) a position all loops behind which lie further out under every loop order
     held_level: int  # the innermost level that keeps outputs alone in little room, -1 if none
     least_idle: (
@@ -89,15 +83,16 @@ class Rows(NamedTuple):
 def rows_of_m(t: Tables) -> Rows:
     """The rows of M of a table, turned so that the kernel runs along them."""
     rows = slice(t.offset[_M], t.offset[_M] + t.rows[_M])
-    unrolled = np.ascontiguousarray(t.unrolled[rows].T)
+    at = t.row[:, rows].transpose(0, 2, 1)
+    unrolled = np.ascontiguousarray(at[UNROLLED])
     total = t.total[rows]
     return Rows(
-        np.ascontiguousarray(t.extent[rows].T),
+        np.ascontiguousarray(at[EXTENT]),
         unrolled,
         total / unrolled[1:],
         total / unrolled[0],
-        np.ascontiguousarray(t.mesh_x[rows].T),
-        np.ascontiguousarray(t.mesh_y[rows].T),
+        np.ascontiguousarray(at[MESH_X]),
+        np.ascontiguousarray(at[MESH_Y]),
         np.ascontiguousarray(t.first[rows].T),
         np.ascontiguousarray(t.beyond[rows].T),
     )
@@ -151,14 +146,26 @@ def tables(space: Mapspace, shape: ConvShape, priced: Priced) -> Tables:
         offset=offset.astype(np.int64),
         original=originals.astype(np.int64),
         rows=counts.astype(np.int64),
-        extent=extent,
-        unrolled=unrolled,
+        row=_stack([extent, on_x, on_y, in_time, step, unrolled, outer]),
+        level=np.column_stack(
+            [
+                [np.inf if level.words is None else float(level.words) for level in levels],
+                [level.block for level in levels],
+                priced.read_pj,
+                priced.write_pj,
+                [architecture.instances(k) // priced.clusters[k] or 1 for k in range(n_levels)],
+                [level.mesh_x for level in levels],
+                [level.mesh_y for level in levels],
+                read_bw,
+                write_bw,
+                shared_bw,
+                _widest(extent, offset, counts),
+                _widest(on_x, offset, counts),
+                _widest(on_y, offset, counts),
+                _least_input_words(space, shape, extent, unrolled, offset, counts),
+            ]
+        ),
         total=extent[:, -1].copy(),
-        mesh_x=on_x,
-        mesh_y=on_y,
-        in_time=in_time,
-        step=step,
-        outer=outer,
         first_level=first_level,
         beyond=beyond,
         first=first,
@@ -173,27 +180,11 @@ def tables(space: Mapspace, shape: ConvShape, priced: Priced) -> Tables:
         limited_levels=np.array(
             [k for k, level in enumerate(levels) if level.words is not None and level.keeps], dtype=np.int64
         ),
-        words=np.array([np.inf if level.words is None else float(level.words) for level in levels]),
-        block=np.array([float(level.block) for level in levels]),
-        read_pj=np.array(priced.read_pj),
-        write_pj=np.array(priced.write_pj),
-        charged_instances=np.array(
-            [float(architecture.instances(k) // priced.clusters[k] or 1) for k in range(n_levels)]
-        ),
-        widest_extent=_widest(extent, offset, counts),
-        widest_x=_widest(on_x, offset, counts),
-        widest_y=_widest(on_y, offset, counts),
-        limit_x=np.array([float(level.mesh_x) for level in levels]),
-        limit_y=np.array([float(level.mesh_y) for level in levels]),
-        read_bandwidth=read_bw,
-        write_bandwidth=write_bw,
-        shared_bandwidth=shared_bw,
         may_stall=may_stall,
         tiled_only=np.array([dim != "M" and all(slot.kind == "T" for slot in space.slots[dim]) for dim in DIMS]),
         surely_after=_surely_after(space, position_level[0]),
         held_level=held_level,
         least_idle=least_idle,
-        least_input_words=_least_input_words(space, shape, extent, unrolled, offset, counts),
         stride=np.array([float(strides.get(d, 1)) for d in DIMS]),
     )
 
@@ -341,6 +332,12 @@ def _like(orders: tuple[tuple[str, ...], ...]) -> np.ndarray:
     numbers: dict[object, int] = {}
     keys = [(runs(sequence, "MCRS"), runs(sequence, "NMPQ")) for sequence in orders]
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
+
+
+def _stack(per_row: list[np.ndarray]) -> np.ndarray:
+    """One array of (…, R, L + 1); what has only L columns gets a last one of ones."""
+    width = max(values.shape[1] for values in per_row)
+    return np.stack([np.pad(v, ((0, 0), (0, width - v.shape[1])), constant_values=1.0) for v in per_row])
 
 
 @cache
