@@ -174,8 +174,14 @@ def read_result(folder: Path) -> StudyResult:
     """The answer in a results folder as its `study.db` has it; baselines of heuristics from the last `run.json`."""
     store = read_store(folder)
     try:
-        run = read_json(folder / "run.json")
-        known = run.get("baselines", []) if isinstance(run, dict) else []
-        return result_of(folder, store, [Baseline.from_json(b) for b in known])
+        return result_of(folder, store, _last_baselines(folder))
     finally:
         store.close()
+
+
+def _last_baselines(folder: Path) -> list[Baseline]:
+    """The baselines of the last `run.json`; none where it is missing or foreign."""
+    try:
+        return [Baseline.from_json(known) for known in read_json(folder / "run.json")["baselines"]]
+    except (KeyError, TypeError, ValueError):
+        return []

@@ -28,6 +28,7 @@ def status_of(folder: Path, *, strict: bool = True) -> dict[str, Any]:
     run = read_json(folder / "run.json")
     run = run if isinstance(run, Mapping) else {}
     budget = None if result.question["algorithm"] == "exact" else run.get("budget")
+    budget = budget if isinstance(budget, int) else None
     visited = result.counts.designs
     complete = result.exact or visited >= result.space_size or (budget is not None and visited >= budget)
     state = f"running (process {running})" if running is not None else "complete" if complete else "stopped"

@@ -81,7 +81,7 @@ def stored_kind(folder: Path) -> str | None:
     if not path.exists():
         return None
     with _explained(path):
-        connection = sqlite3.connect(f"file:{path.resolve()}?mode=rw", uri=True, timeout=60.0)
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=60.0)
         try:
             check = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             if check != "ok":
@@ -143,10 +143,13 @@ class TableStore:
             rows = self._connection.execute(
                 "SELECT position, indices, metrics, reason FROM trial ORDER BY position"
             ).fetchall()
-        return [
-            Trial(position, tuple(json.loads(indices)), json.loads(metrics) if metrics else None, reason)
-            for position, indices, metrics, reason in rows
-        ]
+        try:
+            return [
+                Trial(position, tuple(json.loads(indices)), json.loads(metrics) if metrics else None, reason)
+                for position, indices, metrics, reason in rows
+            ]
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{self.path} is damaged ({error}); move it away or choose another --out") from None
 
     def append(self, trials: Sequence[Trial]) -> None:
         """Add finished trials in one durable commit."""

@@ -109,8 +109,7 @@ class OptunaStore:
 
         with _explained(self.path):
             stored = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        ours = (trial for trial in stored if trial.user_attrs)
-        return [self._trial(position, trial) for position, trial in enumerate(ours)]
+        return [self._trial(position, trial) for position, trial in enumerate(filter(self._is_ours, stored))]
 
     def append(self, trials: Sequence[Trial]) -> None:
         """Add finished trials in one durable commit.
@@ -125,6 +124,10 @@ class OptunaStore:
 
     def close(self) -> None:
         _dispose(self._storage)
+
+    def _is_ours(self, trial: optuna.trial.FrozenTrial) -> bool:
+        figures = set(METRICS).difference(self._question["objectives"])
+        return ILLEGAL in trial.user_attrs or figures <= trial.user_attrs.keys()
 
     def _trial(self, position: int, trial: optuna.trial.FrozenTrial) -> Trial:
         indices = tuple(

@@ -14,7 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dse.result import StudyResult, read_result
 from dse.run import run_study
+from dse.status import status_of
 from dse.store_optuna import OptunaStore
 from dse.study import Constraint, StudySpec, Trial, differences, parse_constraint
 from search_spaces.errors import UserError
@@ -23,8 +25,8 @@ from tests.dse import fakes
 KINDS = ["nsga2", "optuna-nsga2"]
 
 
-def run(spec: StudySpec, out: Path, budget: int = 12) -> None:
-    run_study(spec, out, budget=budget, evaluator=fakes.FakeEvaluator())
+def run(spec: StudySpec, out: Path, budget: int = 12) -> StudyResult:
+    return run_study(spec, out, budget=budget, evaluator=fakes.FakeEvaluator())
 
 
 @pytest.mark.parametrize("algorithm", KINDS)
@@ -120,6 +122,39 @@ def test_a_damaged_or_foreign_file_is_one_line_and_left_alone(
         run(fakes.spec(algorithm), tmp_path)
     assert "\n" not in str(refused.value) and "--out" in str(refused.value)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("algorithm", KINDS)
+def test_a_folder_may_have_any_name(algorithm: str, tmp_path: Path) -> None:
+    out = tmp_path / "50 % of?b#c%41"
+    run(fakes.spec(algorithm), out, budget=20)
+    again = run(fakes.spec(algorithm), out, budget=30)
+    assert again.session is not None and again.session.resumed_trials > 0
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_torn_row_is_one_line(tmp_path: Path) -> None:
+    run(fakes.spec("nsga2"), tmp_path, budget=20)
+    with sqlite3.connect(tmp_path / "study.db") as connection:
+        connection.execute("UPDATE trial SET metrics = '{' WHERE position = 3")
+    with pytest.raises(UserError, match=r"study\.db is damaged"):
+        read_result(tmp_path)
+
+
+def test_a_trial_that_somebody_else_added_is_left_out(tmp_path: Path) -> None:
+    found = run(fakes.spec("optuna-nsga2"), tmp_path / "mine", budget=20)
+    study = optuna.load_study(study_name="mine", storage=f"sqlite:///{tmp_path / 'mine' / 'study.db'}")
+    trial = study.ask()
+    trial.set_user_attr("note", "by hand")
+    study.tell(trial, [0.0] * len(study.directions))
+    assert read_result(tmp_path / "mine").front.sha256() == found.front.sha256()
+
+
+def test_a_foreign_run_json_is_ignored(tmp_path: Path) -> None:
+    found = run(fakes.spec("nsga2"), tmp_path, budget=20)
+    (tmp_path / "run.json").write_text('{"baselines": [{}], "budget": "many"}')
+    assert read_result(tmp_path).front.sha256() == found.front.sha256()
+    assert status_of(tmp_path)["budget"] is None
 
 
 def test_a_file_in_place_of_the_folder_is_one_line(tmp_path: Path) -> None:
