@@ -49,7 +49,7 @@ if __name__ == "__main__":
 '''
 
 
-def write_script(name: str, network: str, input_shape: str | None, cut_mode: str) -> Path:
+def write_script(name: str, network: str, input_shape: tuple[int, ...] | None, cut_mode: str) -> Path:
     """Write NAME.py into this folder; the network is traced first, so that what is written will run."""
     from search_spaces import networks
     from search_spaces.space import sensor_edge_space
@@ -60,8 +60,7 @@ def write_script(name: str, network: str, input_shape: str | None, cut_mode: str
     path = Path(f"{stem}.py")
     if path.exists():
         raise UserError(f"{path} exists already; choose another name or move it away")
-    shape = None if input_shape is None else _shape(input_shape)
-    traced = networks.load(network, input_shape=shape, cut_mode=cast("CutMode", cut_mode))
+    traced = networks.load(network, input_shape=input_shape, cut_mode=cast("CutMode", cut_mode))
     written = (knob for knob in sensor_edge_space(traced).knobs if knob.name != "cut")
     knobs = "".join(f"        {PARAMETERS.get(knob.name, knob.name)}={knob.values!r},\n" for knob in written)
     text = SCRIPT.format(
@@ -76,10 +75,3 @@ def write_script(name: str, network: str, input_shape: str | None, cut_mode: str
     except OSError as error:
         raise UserError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from None
     return path
-
-
-def _shape(text: str) -> tuple[int, ...]:
-    parts = text.lower().replace("×", "x").split("x")
-    if not all(part.strip().isdigit() and int(part) > 0 for part in parts):
-        raise UserError(f"an input shape reads 1x3x224x224, batch first, not {text!r}")
-    return tuple(int(part) for part in parts)

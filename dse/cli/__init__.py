@@ -10,7 +10,6 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Annotated
 
 import typer
@@ -48,8 +47,7 @@ def application() -> typer.Typer:
     )
     app.callback()(_global)
     for name in MODULES:
-        if find_spec(f"{__name__}.{name}") is not None:
-            import_module(f"{__name__}.{name}").register(app)
+        import_module(f"{__name__}.{name}").register(app)
     return app
 
 

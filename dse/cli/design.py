@@ -77,7 +77,7 @@ def design_point(
 
 
 def _cut(network: Network, text: str) -> str:
-    if not text.isdigit():
+    if not text.isdecimal():
         return cut_named(network, text)
     if not 1 <= int(text) <= len(network.cuts):
         raise UserError(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from dse.cli.networks import parse_shape as parse_input
 from search_spaces.errors import IllegalDesign, UserError
 from search_spaces.types import ConvShape, KnobValue
 
@@ -38,7 +39,7 @@ def parse_shape(text: str) -> ConvShape:
             hint = f"did you mean {close[0]!r}? " if close else ""
             names = ", ".join(_SHAPE_KEYS)
             raise UserError(f"--shape takes NAME=NUMBER pairs, not {part.strip()!r}; {hint}names: {names}")
-        if not value.isdigit() or int(value) < 1:
+        if not value.isdecimal() or int(value) < 1:
             raise UserError(f"{name} in --shape is a whole number of at least 1, not {value!r}")
         sizes.update(dict.fromkeys(_SHAPE_KEYS[name], int(value)))
     try:
@@ -168,8 +169,7 @@ def _network_layers(network: str, layer: str | None, input_shape: str | None) ->
     from search_spaces import networks
     from search_spaces.errors import unknown
 
-    sizes = tuple(int(n) for n in input_shape.split("x")) if input_shape else None
-    traced = networks.load(network, sizes)
+    traced = networks.load(network, None if input_shape is None else parse_input(input_shape))
     shapes = {la.name: la.shape for la in traced.layers if la.shape is not None}
     if layer is None:
         return shapes

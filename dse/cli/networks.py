@@ -24,11 +24,12 @@ def register(app: typer.Typer) -> None:
 
 
 def parse_shape(text: str) -> tuple[int, ...]:
-    """1x3x224x224 as a tuple; raises UserError for anything else.
+    """1x3x224x224 (or 1×3×224×224) as a tuple; raises UserError for anything else.
 
     >>> parse_shape("1x3x227x227")
     (1, 3, 227, 227)
     """
+    text = text.replace("×", "x")
     if not re.fullmatch(r"[1-9][0-9]*(x[1-9][0-9]*)+", text):
         raise UserError(f"an input is sizes joined by x, batch first, not {text!r}; try 1x3x224x224")
     return tuple(int(size) for size in text.split("x"))

@@ -160,7 +160,7 @@ def _study(
     exact = spec.algorithm == "exact"
     if exact and options.budget is not None:
         typer.echo("exact visits the whole space: --budget is not used", err=True)
-    budget = None if exact else options.budget or 2000
+    budget = None if exact else 2000 if options.budget is None else options.budget
     interrupts = Interrupts()
     with interrupts.active():
         result = run_study(
@@ -221,7 +221,7 @@ def _show(result: StudyResult, as_json: bool, limit: int | None = None) -> None:
 
 def _front(
     folder: Folder,
-    limit: Annotated[int | None, typer.Option(help="Rows to show.", show_default="all")] = None,
+    limit: Annotated[int | None, typer.Option(min=0, help="Rows to show.", show_default="all")] = None,
     as_json: Json = False,
 ) -> None:
     """Show the front that a study has found so far, from its study.db.
@@ -296,9 +296,10 @@ def _new(
 
     paretocut new mine --network mobilenet_v2 --input 1x3x192x192
     """
+    from dse.cli.networks import parse_shape
     from dse.scaffold import write_script
 
-    path = write_script(name, network, input_shape, cut_mode)
+    path = write_script(name, network, None if input_shape is None else parse_shape(input_shape), cut_mode)
     if as_json:
         typer.echo(json.dumps({"script": str(path)}))
     else:

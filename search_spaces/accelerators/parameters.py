@@ -11,6 +11,9 @@ from search_spaces.types import KnobValue
 
 __all__ = ["Parameters"]
 
+_LARGEST = 1e9
+"""No parameter is larger: beyond, products of sizes are no numbers any more."""
+
 
 @dataclass(frozen=True)
 class Parameters:
@@ -32,8 +35,9 @@ class Parameters:
             if isinstance(wants, str) != isinstance(value, str) or isinstance(value, bool):
                 kind = "a word" if isinstance(wants, str) else "a number"
                 raise UserError(f"{name} of {accelerator} is {kind} such as {wants!r}, not {value!r}")
-            if not isinstance(value, str) and not value > 0:
-                raise UserError(f"{name} of {accelerator} must be greater than 0, not {value!r} (default {wants!r})")
+            if not isinstance(value, str) and not 0 < value <= _LARGEST:
+                rule = "greater than 0" if not value > 0 else f"at most {_LARGEST:g}"
+                raise UserError(f"{name} of {accelerator} must be {rule}, not {value!r} (default {wants!r})")
         merged = {name: given.get(name, default) for name, default in defaults.items()}
         # 4.0 and 4 are the same design, so they must be the same value
         return Parameters(

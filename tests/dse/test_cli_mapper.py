@@ -1,4 +1,4 @@
-"""`paretocut cache`, as a user types it."""
+"""`paretocut map` and `paretocut cache`, as a user types them."""
 
 import json
 import sqlite3
@@ -24,6 +24,27 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
         return int(left.value.code or 0), shown.out, shown.err
 
     return typed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "one of the two"),
+        (("lenet5", "--input", "wide"), "1x3x224x224"),
+        (("lenet5", "conv"), "no layer with multiply-accumulates in lenet5"),
+        (("--shape", "C=64,M=²"), "M in --shape is a whole number"),
+        (("--shape", "C=64,K=2"), "--shape takes NAME=NUMBER pairs"),
+        (("--shape", "C=64,S=13"), "column has a mesh of 12 on Y, the layer needs 13"),
+        (("--shape", "C=64", "--set", "pe_cols=inf"), "at most 1e+09, not inf"),
+        (("--shape", "C=64", "--set", "input_buffer_scale=1e300"), "at most 1e+09, not 1e+300"),
+        (("--shape", "C=64", "--metric", "speed"), "no metric 'speed'"),
+        (("--against", "nowhere.jsonl"), "cannot read mappings from nowhere.jsonl"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_status_2(run: Typed, arguments: tuple[str, ...], message: str) -> None:
+    status, out, errors = run("map", *arguments)
+    assert status == 2 and not out
+    assert message in errors and errors.count("\n") == 1
 
 
 def test_the_memo_is_shown_and_emptied(run: Typed, tmp_path: Path) -> None:

@@ -148,6 +148,7 @@ def test_status_lists_studies(
         (["run", "broken.py"], "line 1"),
         (["front", "nowhere"], "no study in nowhere"),
         (["front", "torn"], "damaged"),
+        (["run", "asks.py", "--algorithm", "random", "--budget", "0"], "at least 1, not 0"),
         (["frnt"], "No such command 'frnt'"),
         (["run", "--sed", "1"], "--sed"),
         (["new", "a b", "--network", "alexnet"], "a script's name is"),
@@ -163,6 +164,7 @@ def test_a_mistake_is_one_line_and_exit_2(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty.py").write_text("")
     (tmp_path / "broken.py").write_text("def study(:")
+    (tmp_path / "asks.py").write_text("from tests.dse import fakes\ndef study(): return fakes.spec('random')")
     (tmp_path / "torn").mkdir()
     (tmp_path / "torn" / "study.db").write_bytes(b"SQLite format 3\0" + bytes(9000))
     before = sorted(tmp_path.iterdir())
