@@ -273,7 +273,7 @@ def _with_baselines(result: StudyResult, run: _Run) -> StudyResult:
     space = run.spec.space
     own = [k for k, knob in enumerate(space.knobs) if knob.name in ARCHITECTURE_KNOBS]
     architectures = list(dict.fromkeys(tuple(int(row[k]) for k in own) for row in result.front.indices))
-    baselines = Baselines(space, run.spec.objectives, run.spec.constraints)
+    baselines = Baselines(run.spec)
     for architecture in architectures[:BASELINE_ARCHITECTURES]:
         baselines.add(table(run.evaluator, space, architecture, run.spec.constraints))
     return replace(result, baselines=baselines.all())
@@ -294,12 +294,7 @@ def _exact(run: _Run, store: Store) -> str:
     if state["complete"]:
         return "space"
 
-    baselines = Baselines(
-        space,
-        spec.objectives,
-        spec.constraints,
-        [Baseline.from_json(b) for b in state["best"]] if "best" in state else (),
-    )
+    baselines = Baselines(spec, [Baseline.from_json(b) for b in state["best"]] if "best" in state else ())
     stream: FrontStream | None = None
     kept = {trial.position for trial in stored}
     following = state["next"]

@@ -18,7 +18,7 @@ from dse.result import Baseline, Counts
 from search_spaces.space import ARCHITECTURE_KNOBS, SearchSpace
 
 if TYPE_CHECKING:
-    from dse.study import Constraint, Evaluator
+    from dse.study import Constraint, Evaluator, StudySpec
 
 __all__ = ["ALGORITHM", "Baselines", "Table", "design_of", "table"]
 
@@ -69,16 +69,18 @@ def design_of(space: SearchSpace, architecture: Sequence[int]) -> tuple[int, ...
 
 
 class Baselines:
-    """The best design with everything on one node, one for each objective, over all tables added."""
+    """The best design with everything on one node, one for each objective, over all tables added.
 
-    def __init__(
-        self, space: SearchSpace, objectives: Sequence[str], constraints: Sequence[Constraint],
-        known: Sequence[Baseline] = (),
-    ) -> None:  # fmt: skip
-        self._cut = [knob.name for knob in space.knobs].index("cut")
-        self._places = {"all on the edge": 0, "all on the sensor": space.shape[self._cut] - 1}
-        self._objectives = tuple(objectives)
-        self._constraints = tuple(constraints)
+    A space without the network's first or last cut has no such design for the edge or the sensor node.
+    """
+
+    def __init__(self, spec: StudySpec, known: Sequence[Baseline] = ()) -> None:
+        self._cut = [knob.name for knob in spec.space.knobs].index("cut")
+        cuts = spec.space.knobs[self._cut].values
+        ends = {"all on the edge": spec.network.cuts[0].name, "all on the sensor": spec.network.cuts[-1].name}
+        self._places = {place: cuts.index(name) for place, name in ends.items() if name in cuts}
+        self._objectives = spec.objectives
+        self._constraints = spec.constraints
         self._best = {baseline.label: baseline for baseline in known}
 
     def add(self, table: Table) -> None:

@@ -17,6 +17,7 @@ from dse.run import run_study
 from dse.study import Constraint, Evaluator, StudySpec
 from evaluators.costs import METRICS
 from search_spaces.errors import IllegalDesign
+from search_spaces.types import Knob
 from tests.dse import fakes
 
 
@@ -131,6 +132,14 @@ def test_baselines_are_the_best_of_each_extreme(tmp_path: Path) -> None:
             assert best[label].metrics[objective] == expected
             assert found[best[label].indices] == best[label].metrics
             assert not best[label].broken
+
+
+def test_a_space_without_the_last_cut_has_no_baseline_on_the_sensor(tmp_path: Path) -> None:
+    space = fakes.small_space()
+    fewer = replace(space, knobs=(Knob("cut", ("conv1", "Identity")), *space.knobs[1:]))
+    result = run_study(fakes.spec("exact", space=fewer), tmp_path, evaluator=fakes.FakeEvaluator())
+    assert result.baselines and all(b.label.startswith("all on the edge") for b in result.baselines)
+    assert all(result.design(b.indices)["cut"] == "Identity" for b in result.baselines)
 
 
 def test_a_baseline_that_must_break_a_constraint_says_so(tmp_path: Path) -> None:
