@@ -2,24 +2,23 @@
 
 For one frame, with the layers before the cut on the sensor node and the others on the edge node, no overlap:
 
-- ``accelerator_energy_j``, ``sensor_latency_s``: the sums over the layers before the cut; - ``phy_energy_j``,
-``link_latency_s``, ``link_utilisation``: `evaluators.ethernet` for all tensors that cross the
-  cut, sent as one burst of ⌈elements × tensor_bits / 8⌉ bytes (the input itself where the cut is the input);
+- ``accelerator_energy_j``, ``sensor_latency_s``: the sums over the layers before the cut;
+- ``phy_energy_j``, ``link_latency_s``, ``link_utilisation``: `evaluators.ethernet` for all tensors that cross the cut,
+  sent as one burst of ⌈elements × tensor_bits / 8⌉ bytes (the input itself where the cut is the input);
 - ``edge_latency_s``: `evaluators.edge`; ``edge_energy_j`` = edge power × edge latency;
 - ``sensor_energy_j`` = accelerator + PHY; ``latency_s`` = sensor + link + edge;
 - ``total_energy_j`` = sensor + edge energy (the edge node's own PHY is part of its constant power);
 - ``throughput_fps`` = 1 / the longest of sensor, link and edge latency;
 - ``sensor_power_w`` = sensor energy × frame rate;
-- ``area_mm2``: the accelerator without DRAM, also where the cut leaves it nothing to do; -
-``sensor_memory_bytes`` = weights before the cut + the largest sum of live activations, in the accelerator's
-widths.
+- ``area_mm2``: the accelerator without DRAM, also where the cut leaves it nothing to do;
+- ``sensor_memory_bytes`` = weights before the cut + the largest sum of live activations, in the accelerator's widths.
 
-With no layer before the cut the accelerator costs nothing. A layer that the accelerator cannot map makes a
-design illegal only where it is before the cut. A link that cannot carry the frame rate is a constraint's
-business (``link_utilisation`` <= 1), like a sensor or an edge node that is too slow for it.
+With no layer before the cut the accelerator costs nothing. A layer that the accelerator cannot map makes a design
+illegal only where it is before the cut. A link that cannot carry the frame rate is a constraint's business
+(``link_utilisation`` <= 1), like a sensor or an edge node that is too slow for it.
 
-Every figure of every cut comes from one matrix product, cuts × layers times layer costs, so one design point
-and a whole block of them give the same floating-point numbers.
+Every figure of every cut comes from one matrix product, cuts × layers times layer costs, so one design point and a
+whole block of them give the same floating-point numbers.
 """
 
 from __future__ import annotations

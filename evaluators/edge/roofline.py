@@ -1,8 +1,8 @@
 """An edge node by its roofline: every layer takes the longer of computing and moving, plus a launch.
 
 For a layer with M multiply-accumulates and E elements read and written (inputs, output, parameters):
-  seconds = max(2·M / (peak × compute efficiency), E × bytes / (bandwidth × bandwidth efficiency)) + launch
-  overhead
+  seconds = max(2·M / (peak × compute efficiency), E × bytes / (bandwidth × bandwidth efficiency))
+            + launch overhead
 Layers that a runtime fuses or that move nothing ("free") take nothing. Layers run one after the other.
 
 By hand, a 3×3 convolution of 64 to 64 channels on 56 × 56 on a device of 1 TFLOP/s, 10 GB/s, 10 µs, full

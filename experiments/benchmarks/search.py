@@ -1,7 +1,7 @@
 """Search on real spaces: the exact front's time, and what each heuristic reaches of it.
 
-python experiments/benchmarks/search.py                 SqueezeNet V1.1, 5 seeds, 2,000 evaluations
-python experiments/benchmarks/search.py --network googlenet --seeds 1 --budget 500 --algorithm nsga2
+    python experiments/benchmarks/search.py                 SqueezeNet V1.1, 5 seeds, 2,000 evaluations
+    python experiments/benchmarks/search.py --network googlenet --seeds 1 --budget 500 --algorithm nsga2
 """
 
 from __future__ import annotations
