@@ -117,6 +117,24 @@ class Memo:
         self.misses += len(found) - hits
         return found
 
+    def missing(self, kind: str, keys: Sequence[object]) -> list[int]:
+        """Which of the keys (by place) were never computed; the values of the others are not read."""
+        texts = [canonical(key) for key in keys]
+        absent = list({text for text in texts if (kind, text) not in self._recent})
+        known = set(texts) - set(absent)
+        for start in range(0, len(absent), _CHUNK):
+            chunk = absent[start : start + _CHUNK]
+            marks = ",".join("?" * len(chunk))
+            with _explained(self.path):
+                rows = self._connection.execute(
+                    f"SELECT key FROM memo WHERE kind = ? AND key IN ({marks})", [kind, *chunk]
+                )
+                known.update(text for (text,) in rows)
+        places = [i for i, text in enumerate(texts) if text not in known]
+        self.hits += len(texts) - len(places)
+        self.misses += len(places)
+        return places
+
     def put(self, kind: str, key: object, value: Any) -> None:
         self.put_many(kind, [(key, value)])
 

@@ -15,7 +15,7 @@ from evaluators.components import dram_access_pj, mac_pj
 from evaluators.dvfs import NODES, supply_v
 from evaluators.mapper import layer as mapper
 from evaluators.mapper.energy import EnergyTable, Priced, price
-from evaluators.mapper.layer import Candidate, LayerMappings, map_layers
+from evaluators.mapper.layer import Candidate, LayerMappings, map_layers, prepare_layers
 from evaluators.memo import Memo
 from search_spaces.accelerators import Architecture
 from search_spaces.errors import IllegalDesign, unknown
@@ -29,6 +29,10 @@ Dvfs = Literal["on", "off", "sized"]
 
 VERSION = 1
 """Bumped by hand whenever a layer's cost changes for another reason than the mapper's or the tables'."""
+
+
+_KEPT = 1024
+"""Architectures whose candidates are kept laid out as arrays: some 30 kB each for a network of 60 layers."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,7 @@ class SensorModel:
         """
         shapes = {layer.shape for layer in network.layers if layer.shape is not None and self._costed(layer)}
         pairs = [(shape, a) for a in architectures if self._is_priced(a) for shape in sorted(shapes, key=repr)]
-        map_layers(pairs, self.settings.energy_table, self.memo, workers=workers, progress=progress)
+        prepare_layers(pairs, self.settings.energy_table, self.memo, workers=workers, progress=progress)
 
     def area_mm2(self, architecture: Architecture) -> float:
         """Sum of component area × instances in mm², DRAM not included. Raises IllegalDesign."""
@@ -207,7 +211,7 @@ class SensorModel:
         self._networks[id(network)] = network  # keeps the id from being given to another network
         if key not in self._prepared:
             self._prepared[key] = self._prepare_one(network, architecture)
-            if len(self._prepared) > 64:
+            if len(self._prepared) > _KEPT:
                 self._prepared.popitem(last=False)
         self._prepared.move_to_end(key)
         return self._prepared[key]

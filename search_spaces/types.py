@@ -60,6 +60,8 @@ class ConvShape:
     @property
     def one_group(self) -> ConvShape:
         """The shape of a single group; a grouped layer costs `groups` times this."""
+        if self.groups == 1:
+            return self
         return replace(self, C=self.C // self.groups, M=self.M // self.groups, groups=1)
 
 

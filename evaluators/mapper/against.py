@@ -73,9 +73,9 @@ def read(path: Path) -> Iterator[GivenMapping]:
         try:
             data = json.loads(line)
             layer = data["layer"]
-            yield GivenMapping(
+            given = GivenMapping(
                 number,
-                data["acc"],
+                str(data["acc"]),
                 ConvShape(
                     **{dim: int(layer[dim]) for dim in DIMS},
                     stride_w=int(layer.get("Wstride", 1)),
@@ -83,12 +83,31 @@ def read(path: Path) -> Iterator[GivenMapping]:
                     dilation_w=int(layer.get("Wdilation", 1)),
                     dilation_h=int(layer.get("Hdilation", 1)),
                 ),
-                tuple(data["map"]),
+                tuple(_entry(*entry) for entry in data["map"]),
                 bool(data["ok"]),
                 data,
             )
+            if given.accepted:
+                _check_counts(data)
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"{path}, line {number} is no recorded mapping: {type(error).__name__} {error}") from None
+        yield given
+
+
+def _entry(level: str, kind: str, factors: Mapping[str, int], order: str, split: int) -> tuple[Any, ...]:
+    """One level's loops, their fields checked; raises TypeError or ValueError."""
+    if kind not in ("temporal", "spatial") or not set(order) <= set(DIMS):
+        raise ValueError(f"{kind} loops over {order}")
+    return str(level), kind, {str(dim): int(n) for dim, n in dict(factors).items()}, str(order), int(split or 0)
+
+
+def _check_counts(data: Mapping[str, Any]) -> None:
+    """Raise KeyError, TypeError or ValueError where an accepted line lacks what the tool counted."""
+    for name in ("compute_cycles", "cycles"):
+        int(data[name])
+    for counted in data["accesses"].values():
+        for letter in "ruf":
+            weights, inputs, outputs = counted[letter]
 
 
 @dataclass(frozen=True)

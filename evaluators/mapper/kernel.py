@@ -53,8 +53,10 @@ _BELOW = 1.0 - 1e-12
 _EQUAL = 1.0 + 1e-12
 """Energies this close are equal: the same sum of counts, rounded in another order."""
 
-_compiled = njit(cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
-_entry = njit(cache=True, error_model="numpy", no_cfunc_wrapper=True)
+_compiled = njit(  # type: ignore[call-overload]  # numba's stubs leave out the options on wrappers
+    cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
+)
+_entry = njit(cache=True, error_model="numpy")
 """Only the entry is called from Python; wrappers for the rest would double the time to compile."""
 
 

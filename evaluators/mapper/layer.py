@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from search_spaces.accelerators.architecture import DIMS, Architecture
 from search_spaces.errors import IllegalDesign
 from search_spaces.types import ConvShape
 
-__all__ = ["VERSION", "Candidate", "LayerMappings", "map_layer", "map_layers"]
+__all__ = ["VERSION", "Candidate", "LayerMappings", "map_layer", "map_layers", "prepare_layers"]
 
 VERSION = 1
 """Bumped by hand whenever the counts, the mapspaces or the search change; part of every memo key."""
@@ -131,10 +132,8 @@ def _why_nothing_fits(space: Mapspace, shape: ConvShape) -> str:
 
 
 def _key(shape: ConvShape, architecture_digest: str, table: EnergyTable) -> dict[str, object]:
-    one = asdict(shape.one_group)
-    del one["groups"]
     return {
-        "layer": one,
+        "layer": _layer_key(shape.one_group),
         "architecture": architecture_digest,
         "table": table,
         "mapper": VERSION,
@@ -142,6 +141,14 @@ def _key(shape: ConvShape, architecture_digest: str, table: EnergyTable) -> dict
     }
 
 
+@cache
+def _layer_key(shape: ConvShape) -> dict[str, int]:
+    sizes: dict[str, int] = asdict(shape)
+    del sizes["groups"]
+    return sizes
+
+
+@cache
 def _digest(architecture: Architecture) -> str:
     levels = [asdict(level) for level in architecture.levels]
     return digest([levels, asdict(architecture.mac), architecture.technology_nm])
@@ -194,24 +201,64 @@ def map_layers(
 ) -> dict[tuple[ConvShape, Architecture], LayerMappings | IllegalDesign]:
     """Mappings of many (one-group shape, architecture) pairs, from the memo where they are known.
 
-    What is missing is searched on `workers` processes and stored batch by batch, so that nothing finished is lost.
-    `progress` is told (done, total) in pairs. A pair that does not map has the reason as its value.
+    What is missing is searched and stored first, see `prepare_layers`. A pair that does not map has the reason as its
+    value.
     """
-    pairs = list(dict.fromkeys((shape.one_group, architecture) for shape, architecture in wanted))
-    digests = {architecture: _digest(architecture) for architecture in {a for _, a in pairs}}
-    keys = [_key(shape, digests[architecture], table) for shape, architecture in pairs]
+    pairs, keys = _pairs_and_keys(wanted, table)
     stored = memo.get_many(_KIND, keys)
     missing = [i for i, value in enumerate(stored) if value is None]
-    if progress is not None:
-        progress(len(pairs) - len(missing), len(pairs))
-    if missing:
-        for batch, values in _in_batches(missing, pairs, table, workers):
-            memo.put_many(_KIND, [(keys[i], value) for i, value in zip(batch, values, strict=True)])
-            for i, value in zip(batch, values, strict=True):
-                stored[i] = value
-            if progress is not None:
-                progress(sum(value is not None for value in stored), len(pairs))
+    for i, value in _search(missing, pairs, keys, table, memo, workers, progress):
+        stored[i] = value
     return {pair: _from_json(value) for pair, value in zip(pairs, stored, strict=True) if value is not None}
+
+
+def prepare_layers(
+    wanted: Iterable[tuple[ConvShape, Architecture]],
+    table: EnergyTable,
+    memo: Memo,
+    *,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Search what the memo does not know of many (shape, architecture) pairs, on `workers` processes.
+
+    Results are stored batch by batch, so that nothing finished is lost. `progress` is told (done, total) in pairs.
+    """
+    pairs, keys = _pairs_and_keys(wanted, table)
+    for _ in _search(memo.missing(_KIND, keys), pairs, keys, table, memo, workers, progress):
+        pass
+
+
+_Pairs = list[tuple[ConvShape, Architecture]]
+_Keys = list[dict[str, object]]
+
+
+def _pairs_and_keys(wanted: Iterable[tuple[ConvShape, Architecture]], table: EnergyTable) -> tuple[_Pairs, _Keys]:
+    """The distinct pairs of one-group shape and architecture, and the memo's key of each."""
+    pairs = list(dict.fromkeys((shape.one_group, architecture) for shape, architecture in wanted))
+    digests = {architecture: _digest(architecture) for architecture in {a for _, a in pairs}}
+    return pairs, [_key(shape, digests[architecture], table) for shape, architecture in pairs]
+
+
+def _search(
+    missing: Sequence[int],
+    pairs: _Pairs,
+    keys: _Keys,
+    table: EnergyTable,
+    memo: Memo,
+    workers: int,
+    progress: Callable[[int, int], None] | None,
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Search the pairs at these places, storing each batch before its (place, value) are given out."""
+    done = len(pairs) - len(missing)
+    if progress is not None:
+        progress(done, len(pairs))
+    for batch, values in _in_batches(missing, pairs, table, workers):
+        memo.put_many(_KIND, [(keys[i], value) for i, value in zip(batch, values, strict=True)])
+        done += len(batch)
+        if progress is not None:
+            progress(done, len(pairs))
+        yield from zip(batch, values, strict=True)
 
 
 def _in_batches(

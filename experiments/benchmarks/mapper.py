@@ -1,6 +1,6 @@
 """How long the proven optimum takes, beside recorded Timeloop runs: one core, after warm-up, everything in one run.
 
-python experiments/benchmarks/mapper.py [--repeats 5] [--networks squeezenet1_1 resnet50]
+python experiments/benchmarks/mapper.py [--repeats 5] [--networks squeezenet1_1 resnet50] [--batch 500 --workers 2]
 
 Prints per template: distinct convolutions, milliseconds for all of them together (least of the repeats), the
 mappings that stands for (factorizations × loop orders, and those that fit), mappings counted exactly, mappings per
@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -33,6 +35,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--networks", nargs="+", default=["squeezenet1_1", "resnet50"])
     parser.add_argument("--accelerators", nargs="+", default=None)
+    parser.add_argument("--batch", type=int, default=0, help="also map SqueezeNet V1.1 on this many architectures")
+    parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     from search_spaces import accelerators, networks
 
@@ -44,6 +48,35 @@ def main() -> None:
         shapes = sorted({shape.one_group for shape in convolutions}, key=repr)
         for name in options.accelerators or accelerators.names():
             measure(network, name, shapes, options.repeats)
+    if options.batch:
+        batch(options.batch, options.workers)
+
+
+def batch(count: int, workers: int) -> None:
+    """SqueezeNet V1.1 on many different architectures of both kinds, with an empty memo and again with a full one."""
+    from evaluators.memo import Memo
+    from evaluators.sensor import SensorModel, SensorSettings
+    from search_spaces import accelerators, networks
+
+    choices = itertools.product((2, 3, 4, 6, 8, 10, 12, 14, 16), (4, 6, 8, 12), (32, 64, 128, 256), (0.25, 0.5, 1.0))
+    sizes = [dict(zip(("pe_cols", "pe_rows", "glb_kib", "weight_buffer_scale"), c, strict=True)) for c in choices]
+    chips = [
+        accelerators.build(name, parameters)
+        for parameters in sizes[:: max(len(sizes) * 2 // count, 1)]
+        for name in ("eyeriss_like", "simba_like")
+    ][:count]
+    traced = networks.load("squeezenet1_1", (1, 3, 227, 227))
+    with tempfile.TemporaryDirectory() as folder:
+        seconds = []
+        for _ in range(2):
+            with Memo(Path(folder) / "memo.db") as memo:
+                start = time.perf_counter()
+                SensorModel(SensorSettings(), memo).prepare(traced, chips, workers=workers)
+                seconds.append(time.perf_counter() - start)
+    print(
+        f"squeezenet1_1 at 227 on {len(set(chips))} architectures, {workers} workers: "
+        f"{seconds[0]:.1f} s with an empty memo, {seconds[1]:.2f} s with a full one"
+    )
 
 
 def measure(network: str, name: str, shapes: list, repeats: int) -> None:
@@ -62,11 +95,14 @@ def measure(network: str, name: str, shapes: list, repeats: int) -> None:
     for _ in range(repeats):
         laying, counted, start = 0.0, 0, time.perf_counter()
         for shape in shapes:
-            began = time.perf_counter()
-            laid = tables(mapspace(architecture, shape), shape, priced)
-            rows = rows_of_m(laid)
-            laying += time.perf_counter() - began
-            counted += search(laid, rows, np.empty((64, 3)), np.empty((64, 9), dtype=np.int64), 0, 0)[1]
+            archive, keys, points = np.empty((64, 3)), np.empty((64, 9), dtype=np.int64), 0
+            for kept in mapspace(architecture, shape).variants:
+                began = time.perf_counter()
+                laid = tables(kept, shape, priced)
+                rows = rows_of_m(laid)
+                laying += time.perf_counter() - began
+                _, exactly, archive, keys, points = search(laid, rows, archive, keys, points, 0)
+                counted += exactly
         elapsed = time.perf_counter() - start
         if elapsed < best_s:
             best_s, laying_s = elapsed, laying
@@ -75,7 +111,7 @@ def measure(network: str, name: str, shapes: list, repeats: int) -> None:
     print(
         f"{network} on {name}: {len(shapes)} distinct convolutions in {best_s * 1e3:.1f} ms "
         f"({best_s / len(shapes):.5f} s each; {laying_s * 1e3:.1f} ms of it laying out tables); "
-        f"{size:,} mappings, {valid:,} fit, {counted:,} counted exactly; {size / best_s / 1e6:.0f} million mappings/s"
+        f"{size:,} mappings, {valid:,} fit, {counted:,} counted exactly; {size / best_s / 1e6:,.0f} million mappings/s"
     )
     wall_s, ratios = recorded(network, name, found, priced.mac.read_pj)
     if ratios:

@@ -114,6 +114,9 @@ class Architecture:
         if self.levels[-1].keeps != "WIO" or self.levels[-1].words is not None:
             raise ValueError(f"{self.name}: the last level must be DRAM, keeping everything")
 
+    def __hash__(self) -> int:
+        return hash((self.name, self.parameters))  # levels follow from these; comparing still looks at all of it
+
     @property
     def on_chip(self) -> tuple[Level, ...]:
         return self.levels[:-1]
