@@ -94,11 +94,12 @@ def read(path: Path) -> Iterator[GivenMapping]:
         yield given
 
 
-def _entry(level: str, kind: str, factors: Mapping[str, int], order: str, split: int) -> tuple[Any, ...]:
+def _entry(level: str, kind: str, factors: Mapping[str, int], order: str, split: int | None) -> tuple[Any, ...]:
     """One level's loops, their fields checked; raises TypeError or ValueError."""
     if kind not in ("temporal", "spatial") or not set(order) <= set(DIMS):
         raise ValueError(f"{kind} loops over {order}")
-    return str(level), kind, {str(dim): int(n) for dim, n in dict(factors).items()}, str(order), int(split or 0)
+    bounds = {str(dim): int(n) for dim, n in dict(factors).items()}
+    return str(level), kind, bounds, str(order), None if split is None else int(split)
 
 
 def _check_counts(data: Mapping[str, Any]) -> None:
@@ -107,7 +108,7 @@ def _check_counts(data: Mapping[str, Any]) -> None:
         int(data[name])
     for counted in data["accesses"].values():
         for letter in "ruf":
-            weights, inputs, outputs = counted[letter]
+            _weights, _inputs, _outputs = counted[letter]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from evaluators.mapper.against import compare
 from evaluators.mapper.energy import price
 from evaluators.mapper.layer import map_layer
 from search_spaces import accelerators
+from search_spaces.errors import UserError
 from search_spaces.types import ConvShape
 from tests.reference import EXCERPTS, recorded
 
@@ -36,6 +37,27 @@ def test_a_wrong_count_is_found_and_named(template: str, tmp_path: Path) -> None
     report = compare(path)
     assert report.agree == 2
     assert [(d.line, d.what) for d in report.first_difference] == [(2, "DRAM reads of I")]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"map": [["DRAM"]]},
+        {"map": [["DRAM", "sideways", {}, "NMCPQRS", None]]},
+        {"map": [["DRAM", "temporal", {"N": "many"}, "NMCPQRS", None]]},
+        {"accesses": {"DRAM": {"r": [1, 2]}}},
+        {"cycles": None},
+        {"layer": {"C": 1}},
+    ],
+)
+def test_a_line_of_another_format_is_named_in_one_line(change: dict[str, object], tmp_path: Path) -> None:
+    lines = (EXCERPTS / "timeloop/fixed_mappings_eyeriss.jsonl").read_text().splitlines()[:2]
+    assert json.loads(lines[1])["ok"]
+    path = tmp_path / "given.jsonl"
+    path.write_text("\n".join([lines[0], json.dumps(json.loads(lines[1]) | change)]))
+    with pytest.raises(UserError, match="line 2 is no recorded mapping") as refused:
+        compare(path)
+    assert "\n" not in str(refused.value)
 
 
 def _rows(name: str) -> list[dict[str, str]]:
