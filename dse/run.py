@@ -195,6 +195,11 @@ def _heuristic(run: _Run, store: Store) -> str:
         start = whole
         proposals = proposer.ask(start)
         # Proposals that were evaluated before a kill are the same again; the stored trials stand for them.
+        if [trial.indices for trial in batch] != proposals[: len(batch)]:
+            raise UserError(
+                f"the study was begun with other versions of its libraries, whose {spec.algorithm} proposes other "
+                "designs (its run.json names them); choose another --out"
+            )
         remaining = proposals[len(batch) : budget - start]
         for trial in _evaluated(run, store, remaining, start + len(batch), front):
             batch.append(trial)

@@ -133,6 +133,22 @@ def test_a_folder_may_have_any_name(algorithm: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [out]
 
 
+@pytest.mark.parametrize("algorithm", KINDS)
+def test_trials_that_would_be_proposed_otherwise_now_are_refused(
+    algorithm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after an upgrade of Optuna or pymoo in the middle of a batch."""
+    run(fakes.spec(algorithm), tmp_path, budget=25)
+    with monkeypatch.context() as patch:
+        for module in ("_optuna", "nsga2"):
+            patch.setattr(f"dse.algorithms.{module}.generator", lambda seed, start: np.random.default_rng(99))
+        with pytest.raises(UserError, match="other versions of its libraries"):
+            run(fakes.spec(algorithm), tmp_path, budget=40)
+    assert len(read_result(tmp_path).front)
+    again = run(fakes.spec(algorithm), tmp_path, budget=40)
+    assert again.session is not None and again.session.resumed_trials == 25
+
+
 def test_a_torn_row_is_one_line(tmp_path: Path) -> None:
     run(fakes.spec("nsga2"), tmp_path, budget=20)
     with sqlite3.connect(tmp_path / "study.db") as connection:
