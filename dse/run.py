@@ -288,9 +288,8 @@ def _exact(run: _Run, store: Store) -> str:
     """All architectures in order, committed in batches; says whether it got through."""
     assert isinstance(store, TableStore)
     spec, space = run.spec, run.spec.space
-    own = [space.knob(name) for name in ARCHITECTURE_KNOBS]
-    architectures = int(np.prod([len(knob.values) for knob in own]))
-    per_architecture = space.size // architectures
+    architectures = list(space.architectures())
+    per_architecture = space.size // len(architectures)
     state = store.state() or {"next": 0, "counts": {}, "baselines": [], "complete": False}
     stored = store.trials()
     counts = Counts(**state["counts"])
@@ -304,13 +303,10 @@ def _exact(run: _Run, store: Store) -> str:
     kept = {trial.position for trial in stored}
     following = state["next"]
     size = algorithms.load("exact").batch_size
-    while following < architectures:
+    while following < len(architectures):
         if run.out_of_time and run.new:
             return "time limit"
-        batch = [
-            tuple(int(i) for i in np.unravel_index(k, [len(knob.values) for knob in own]))
-            for k in range(following, min(following + size, architectures))
-        ]
+        batch = architectures[following : following + size]
         points = [space.decode(design_of(space, architecture)) for architecture in batch]
         run.evaluator.prepare(points, workers=run.workers, progress=run.progress.preparing)
         for architecture in batch:
@@ -337,7 +333,7 @@ def _exact(run: _Run, store: Store) -> str:
             "counts": counts.as_json(),
             "best": [baseline.as_json() for baseline in baselines.best()],
             "baselines": [baseline.as_json() for baseline in baselines.all()],
-            "complete": following >= architectures,
+            "complete": following >= len(architectures),
         }
         with run.interrupts.shielded():
             store.replace(added, sorted(kept - alive), state)

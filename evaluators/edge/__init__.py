@@ -77,12 +77,15 @@ def _measurement_key(network: Network, device: str, hardware: str, runs: int, th
     """What a measurement depends on; torch is imported here, because its version is part of it."""
     import torch
 
+    from evaluators.memo import digest
+
     return {
         "version": MEASUREMENT_VERSION,
         "network": network.name,
         "input": list(network.input.shape),
         "cut_mode": network.cut_mode,
-        "cuts": [cut.name for cut in network.cuts],
+        "layers": digest([asdict(layer) for layer in network.layers]),
+        "cuts": [[cut.name, sorted(cut.layers)] for cut in network.cuts],
         "device": device,
         "hardware": hardware,
         "torch": torch.__version__,
