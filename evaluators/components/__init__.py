@@ -63,6 +63,10 @@ def figures(component: Component, technology_nm: int = 45) -> Figures:
 
     Raises IllegalDesign for a technology or a size the tables do not cover.
     """
+    if component.copies > 1:
+        one = figures(replace(component, copies=1), technology_nm)
+        n = component.copies
+        return replace(one, area_um2=one.area_um2 * n, leakage_w=one.leakage_w * n)
     if technology_nm == 40 and component.kind == "sram":
         return _sram_at_40_nm(component)
     if technology_nm not in (45, 40):

@@ -29,8 +29,9 @@ ComponentKind = Literal["regfile", "sram", "dram", "intmac", "figure", "none"]
 class Component:
     """A circuit by its datasheet parameters: width and depth of one access row, banks, and whether it is "smart".
 
-    A smart buffer carries its address generators. Kind "figure" is a component whose access energy is simply
-    stated (`access_pj`, `area_um2`), for comparison with a tool that charges it so.
+    A smart buffer carries its address generators; `copies` are equal arrays side by side, one of which is accessed.
+    Kind "figure" is a component whose energy is simply stated (`access_pj`, `write_pj` where writing differs,
+    `area_um2`), for comparison with a tool that charges it so.
     """
 
     kind: ComponentKind
@@ -40,6 +41,7 @@ class Component:
     smart: bool = False
     access_pj: float = 0.0
     write_pj: float | None = None
+    copies: int = 1
     area_um2: float = 0.0
 
     @property

@@ -1,0 +1,84 @@
+"""Weight-stationary systolic array of 64 × 64 8-bit MACs with public figures of Google's Coral Edge TPU.
+
+Array and clock: 4 TOPS are 64 × 64 MACs at 480 MHz (qengineering.eu, "Google Coral Edge TPU explained in depth").
+On-chip memory 8 MB, host link one PCIe Gen2 lane of 500 MB/s, so about one word per cycle at 480 MHz (Kavalerov,
+"What's inside the Google Coral Edge TPU?", 2019). Not public and assumed like Gemmini's: loops, orders, 1024 words of
+32 bits of accumulator per column. The memory is arrays of up to 512 KiB side by side, one of which is accessed; all
+of it is priced at 45 nm, where the real chip is finer. Weights are fetched for every frame; the real chip can keep
+them.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+
+from search_spaces.accelerators.architecture import Architecture, Component, Level, Spatial
+from search_spaces.accelerators.parameters import Parameters
+
+__all__ = ["DEFAULTS", "architecture"]
+
+DEFAULTS: dict[str, int | float | str] = {
+    "pe_cols": 64,
+    "pe_rows": 64,
+    "glb_kib": 8192,
+    "input_buffer_scale": 1.0,
+    "weight_buffer_scale": 1.0,
+    "accum_buffer_scale": 1.0,
+    "accumulator_words": 1024,
+    "word_bits": 8,
+    "accum_bits": 32,
+    "accumulator_banks": 2,
+    "glb_width_bits": 128,
+    "glb_banks": 16,
+    "host_words_per_cycle": 1,
+    "technology_nm": 45,
+}
+
+_ARRAY_KIB = 512
+
+
+def architecture(p: Parameters) -> Architecture:
+    word_bits = p.whole("word_bits")
+    block = p.quotient("glb_width_bits", "word_bits")
+    words = p.words("glb_kib", word_bits)
+    arrays = ceil(words * word_bits / 8192 / _ARRAY_KIB)
+    accums = p.scaled("accumulator_words", "accum_buffer_scale")
+    return Architecture(
+        name="edge_tpu_like",
+        parameters=p.items,
+        word_bits=word_bits,
+        weight_bits=word_bits,
+        technology_nm=p.whole("technology_nm"),
+        mac=Component("intmac", width_bits=word_bits),
+        levels=(
+            Level("Registers", "W", Component("regfile", width_bits=word_bits, depth=1), 1),
+            Level(
+                "Accumulator",
+                "O",
+                Component("sram", p.whole("accum_bits"), accums, p.whole("accumulator_banks")),
+                accums,
+                orders=("QPNCSRM",),
+                spatial=(Spatial("C", "X"),),
+                mesh_x=p.whole("pe_rows"),
+            ),
+            Level(
+                "UnifiedBuffer",
+                "WI",
+                Component(
+                    "sram", p.whole("glb_width_bits"), words // block // arrays, p.whole("glb_banks"), copies=arrays
+                ),
+                words,
+                block=block,
+                spatial=(Spatial("M", "X"),),
+                mesh_x=p.whole("pe_cols"),
+            ),
+            Level(
+                "DRAM",
+                "WIO",
+                Component("dram", width_bits=64),
+                block=max(64 // word_bits, 1),
+                orders=("CSRMQPN",),
+                shared_words_per_cycle=float(p.whole("host_words_per_cycle")),
+            ),
+        ),
+    )

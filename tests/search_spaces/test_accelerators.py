@@ -1,0 +1,87 @@
+"""Every template in the folder builds, maps real layers, and refuses what it does not know; one layer by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from evaluators.mapper.result import best_mappings
+from evaluators.memo import Memo
+from evaluators.sensor import SensorModel, SensorSettings
+from search_spaces import accelerators, networks
+from search_spaces.accelerators import DIMS
+from search_spaces.errors import UserError
+from search_spaces.types import ConvShape
+
+FAMILIES = {
+    "mobilenet_v2": (1, 3, 64, 64),
+    "efficientnet_b0": (1, 3, 64, 64),
+    "resnet18": (1, 3, 64, 64),
+    "vgg16": (1, 3, 64, 64),
+    "fcn_resnet50": (1, 3, 64, 64),
+}
+
+
+@pytest.mark.parametrize("name", accelerators.names())
+def test_every_template_is_whole(name: str) -> None:
+    chip = accelerators.build(name)
+    assert chip.name == name
+    assert dict(chip.parameters) == accelerators.defaults(name)
+    assert accelerators.describe(name)
+    kept = "".join("WIO" if level.keeps_choices else level.keeps for level in chip.on_chip)
+    assert set(kept) == set("WIO"), "every tensor is kept somewhere on the chip"
+    placed = {d for level in chip.levels for d in level.orders[0]} | {s.dim for lv in chip.levels for s in lv.spatial}
+    assert placed == set(DIMS), "every dimension has a place"
+
+
+@pytest.mark.parametrize("name", accelerators.names())
+@pytest.mark.parametrize(
+    "knob", ["pe_cols", "pe_rows", "glb_kib", "input_buffer_scale", "weight_buffer_scale", "accum_buffer_scale"]
+)
+def test_every_template_takes_every_knob(name: str, knob: str) -> None:
+    value = accelerators.defaults(name)[knob]
+    assert not isinstance(value, str)
+    doubled = accelerators.build(name, {knob: value * 2})
+    assert dict(doubled.parameters)[knob] == value * 2
+
+
+def test_an_unknown_template_names_the_closest() -> None:
+    with pytest.raises(UserError, match=r"did you mean 'simba_like'\?"):
+        accelerators.build("simba")
+
+
+@pytest.mark.parametrize("name", accelerators.names())
+def test_real_networks_go_through_every_template(name: str, slow: bool) -> None:
+    """Depthwise, grouped, dilated, strided, linear: nothing needs a special case; what is high is only refused."""
+    chip = accelerators.build(name)
+    model = SensorModel(SensorSettings(), Memo())
+    for network, size in FAMILIES.items():
+        if name == "simple_output_stationary" and network != "mobilenet_v2" and not slow:
+            continue
+        traced = networks.load(network, (1, 3, 224, 224) if slow else size)
+        costs = model.layer_costs(traced, chip, 200e6, "lpddr4")
+        assert not costs.unmapped, network
+        for layer, energy_j, latency_s in zip(traced.layers, costs.energy_j, costs.latency_s, strict=True):
+            assert (energy_j > 0) == (latency_s > 0) == (layer.cost != "free"), layer.name
+
+
+def test_a_layer_of_edge_tpu_like_by_hand() -> None:
+    """64 input and output channels on 16 × 16 positions: every MAC unit holds one weight and runs 256 steps.
+
+    Registers: 256 reads and 1 fill in each of 4096. Accumulators: 256 updates in each of 64, nothing read back.
+    Unified buffer, 16 words a row: weights 4096 words in and out, inputs 64 · 256 words in and out, 256 + 1024 rows
+    each way. Host memory, 8 words an access: 4096 weights, 16384 inputs, 16384 outputs, one word per cycle.
+    """
+    chip = accelerators.build("edge_tpu_like")
+    shape = ConvShape(N=1, C=64, M=64, P=16, Q=16, R=1, S=1)
+    (found,) = best_mappings(shape, chip, Memo(), metric="delay")
+    assert found.compute_cycles == 256
+    assert found.cycles == 4096 + 16384 + 16384
+    registers_pj = 4096 * (256 + 1) * 0.009 * 8
+    accumulators_pj = 64 * 256 * 5.008109999999999
+    buffer_pj = (256 + 1024) * (245.067 + 254.25900000000001)
+    host_pj = (4096 + 16384 + 16384) / 8 * 8 * 64
+    macs_pj = 64 * 64 * 256 * (0.0857 * 8 / 32 + 8.63 * (8 / 32) ** 2)
+    assert found.energy_j == pytest.approx(
+        (registers_pj + accumulators_pj + buffer_pj + host_pj + macs_pj) * 1e-12, rel=1e-12
+    )
+    assert [level.reads for level in found.levels][2] == {"W": 4096, "I": 16384}
