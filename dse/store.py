@@ -46,8 +46,15 @@ class Store(Protocol):
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """A connection that waits for other writers and commits durably without an fsync per page."""
-    connection = sqlite3.connect(path, timeout=60.0, check_same_thread=False)
+    """A connection to a file that exists: waits for other writers and commits durably without an fsync per page.
+
+    In a folder that may not be written to, SQLite could not even read a database with a log; so this says that
+    nobody changes it.
+    """
+    path = path.resolve()
+    finished = not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists()
+    options = "mode=ro&immutable=1" if finished else "mode=rw"
+    connection = sqlite3.connect(f"{path.as_uri()}?{options}", uri=True, timeout=60.0, check_same_thread=False)
     connection.execute("PRAGMA synchronous=NORMAL")
     return connection
 
@@ -81,7 +88,7 @@ def stored_kind(folder: Path) -> str | None:
     if not path.exists():
         return None
     with _explained(path):
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=60.0)
+        connection = connect(path)
         try:
             check = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             if check != "ok":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
@@ -131,6 +132,23 @@ def test_a_folder_may_have_any_name(algorithm: str, tmp_path: Path) -> None:
     again = run(fakes.spec(algorithm), out, budget=30)
     assert again.session is not None and again.session.resumed_trials > 0
     assert list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.parametrize("algorithm", KINDS)
+def test_a_read_only_folder_can_be_read(algorithm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out"
+    found = run(fakes.spec(algorithm), out, budget=20)
+    for path in (out, *out.iterdir()):
+        path.chmod(path.stat().st_mode & ~0o222)
+    # Root may write everywhere: tell SQLite and ourselves what others would be told.
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != out)
+    try:
+        assert read_result(out).front.sha256() == found.front.sha256()
+        assert not list(out.glob("study.db-*"))
+        with pytest.raises(UserError, match="it is read-only; choose another --out"):
+            run(fakes.spec(algorithm), out, budget=30)
+    finally:
+        out.chmod(0o755)
 
 
 @pytest.mark.parametrize("algorithm", KINDS)
