@@ -31,14 +31,19 @@ class Comparison:
     hypervolumes: tuple[float, ...]
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """What tells the results apart: their names, or their folders where two have the same name."""
+        names = tuple(result.name for result in self.results)
+        return names if len(set(names)) == len(names) else tuple(str(result.folder) for result in self.results)
+
+    @property
     def different(self) -> dict[str, list[str]]:
-        """By result: the fields, apart from the search, in which its question differs from the first one's."""
+        """By label: the fields, apart from the search, in which a question differs from the first one."""
         first = _asked(self.results[0])
-        return {
-            result.name: differences(first, _asked(result))
-            for result in self.results[1:]
-            if differences(first, _asked(result))
+        changed = {
+            label: differences(first, _asked(result)) for label, result in zip(self.labels, self.results, strict=True)
         }
+        return {label: fields for label, fields in changed.items() if fields}
 
     def as_json(self) -> dict[str, Any]:
         best = max(self.hypervolumes)
@@ -91,9 +96,9 @@ def comparison_table(comparison: Comparison) -> RenderableType:
     for heading in ("designs\nvisited", "front\npoints", "front\ndesigns", "hypervolume", "of the\nbest"):
         table.add_column(heading, justify="right")
     best = max(comparison.hypervolumes)
-    for result, volume in zip(comparison.results, comparison.hypervolumes, strict=True):
+    for label, result, volume in zip(comparison.labels, comparison.results, comparison.hypervolumes, strict=True):
         table.add_row(
-            result.name,
+            label,
             result.question["algorithm"] + (" (proven)" if result.exact else ""),
             str(result.question.get("seed", "")),
             f"{result.counts.designs:,}",
@@ -107,5 +112,5 @@ def comparison_table(comparison: Comparison) -> RenderableType:
     notes = [f"Reference point: {point} (the worst of all fronts plus 10 % of their range)."]
     for name, fields in comparison.different.items():
         shown = "; ".join(fields[:3]) + (f"; and {len(fields) - 3} more" if len(fields) > 3 else "")
-        notes.append(f"{name} asks another question than {comparison.results[0].name}: {shown}.")
+        notes.append(f"{name} asks another question than {comparison.labels[0]}: {shown}.")
     return Group(table, *(Text(note) for note in notes))

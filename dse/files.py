@@ -27,13 +27,16 @@ def make_folder(folder: Path) -> None:
         raise UserError(f"cannot write results into {folder}: it is read-only; choose another --out")
 
 
-def unusable(path: Path, error: OSError) -> UserError:
+def unusable(path: Path, error: OSError, option: str = "--out") -> UserError:
     reason = (error.strerror or str(error)).lower()
-    return UserError(f"cannot write results into {path}: {reason}; choose another --out")
+    return UserError(f"cannot write results into {path}: {reason}; choose another {option}")
 
 
-def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a temporary file beside `path`, make it durable and rename it into place."""
+def write_atomic(path: Path, write: Callable[[Path], None], option: str = "--out") -> None:
+    """Let `write` fill a temporary file beside `path`, make it durable and rename it into place.
+
+    `option` is the user's that names the path.
+    """
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
         write(temporary)
@@ -42,7 +45,7 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
         temporary.replace(path)
         sync_folder(path.parent)
     except OSError as error:
-        raise unusable(path, error) from None
+        raise unusable(path, error, option) from None
     finally:
         temporary.unlink(missing_ok=True)
 

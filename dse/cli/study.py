@@ -253,7 +253,7 @@ def _compare(
     if plot is not None:
         from dse.report.plot import plot_compare
 
-        write_atomic(plot, lambda path: plot_compare(comparison.results, comparison.reference, path))
+        write_atomic(plot, lambda path: plot_compare(comparison, path), "--plot")
     if as_json:
         typer.echo(json.dumps(comparison.as_json(), indent=2))
         return

@@ -13,6 +13,8 @@ from dse.result import StudyResult
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from dse.compare import Comparison
+
 __all__ = ["plot_compare", "plot_front"]
 
 LABELS = {
@@ -88,8 +90,9 @@ def plot_front(result: StudyResult, path: Path) -> None:
     figure.savefig(path, format="png", dpi=150, bbox_inches="tight")
 
 
-def plot_compare(results: Sequence[StudyResult], reference: np.ndarray, path: Path) -> None:
+def plot_compare(comparison: Comparison, path: Path) -> None:
     """Write several fronts in one picture, with the reference point of their hypervolumes."""
+    results = comparison.results
     figure, axes = _canvas()
     objectives = results[0].objectives[:2]
     colours = _colours(len(results))
@@ -104,10 +107,10 @@ def plot_compare(results: Sequence[StudyResult], reference: np.ndarray, path: Pa
             marker="os^Dv<>ph"[k % 9],
             facecolor="none",
             edgecolor=[colour],
-            label=result.name,
+            label=comparison.labels[k],
             zorder=3,
         )
-    place = [float(_scaled(name, reference[i])) for i, name in enumerate(objectives)]
+    place = [float(_scaled(name, comparison.reference[i])) for i, name in enumerate(objectives)]
     axes.scatter(place[0], place[1], marker="+", s=80, color="black", label="reference point", zorder=4)
     _finish(axes, objectives)
     axes.set_title("Pareto fronts compared", fontsize=11)

@@ -105,6 +105,8 @@ def test_compare_has_one_reference_point(results: Path, capsys: pytest.CaptureFi
     assert len(compared["reference_point"]) == 2 and compared["different_questions"] == {}
     status, out, _ = paretocut(capsys, "compare", *both)
     assert "Reference point: sensor_energy_j" in out and "100.00%" in out
+    status, _, errors = paretocut(capsys, "compare", *both, "--plot", str(results / "nowhere" / "both.png"))
+    assert status == 2 and "choose another --plot" in errors
     status, _, errors = paretocut(capsys, "compare", both[0])
     assert status == 2 and "two or more" in errors
 
@@ -114,6 +116,9 @@ def test_compare_says_where_questions_differ(results: Path, capsys: pytest.Captu
     run_study(spec, results / "tiny", evaluator=fakes.FakeEvaluator())
     _, out, _ = paretocut(capsys, "compare", str(results / "exact"), str(results / "tiny"), "--json")
     assert any("knob" in field for field in json.loads(out)["different_questions"]["tiny"])
+    run_study(spec, results / "more" / "exact", evaluator=fakes.FakeEvaluator())
+    _, out, _ = paretocut(capsys, "compare", str(results / "exact"), str(results / "more" / "exact"))
+    assert f"{results / 'more' / 'exact'} asks another question than {results / 'exact'}:" in " ".join(out.split())
     spec = fakes.spec("exact", space=fakes.tiny_space(), objectives=("latency_s", "area_mm2"))
     run_study(spec, results / "other", evaluator=fakes.FakeEvaluator())
     status, _, errors = paretocut(capsys, "compare", str(results / "exact"), str(results / "other"))
