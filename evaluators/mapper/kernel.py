@@ -22,6 +22,7 @@ from evaluators.mapper.tables import (
     CHARGED,
     EXTENT,
     IN_TIME,
+    INSTANCES,
     LEAST_INPUTS,
     LIMIT_X,
     LIMIT_Y,
@@ -187,12 +188,14 @@ def _how_many_fit(t, rows, on_mesh, room, fits):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _bound_rows(t, rows, picked, share, total, tight, cycles, on_chip, dram, moved):  # type: ignore[no-untyped-def]
+def _bound_rows(t, rows, picked, share, total, tight, cycles, on_chip, dram):  # type: ignore[no-untyped-def]
     """What every row of M costs at least beside a group, whatever tiling and order.
 
     An irrelevant loop repeats a fill unless it lies inside the first relevant one; where that one comes no later than
     some position, loops beyond repeat for certain. Of the free dimensions at least what their tightest tiling leaves
-    beyond counts; with `tight`, given the outputs that must fit one buffer (`least_idle`).
+    beyond counts; with `tight`, given the outputs that must fit one buffer (`least_idle`). Rounding up to whole
+    accesses is left out, so that all instances together move (words in all) × (what repeats): the factors of a row
+    cancel but for where its loops stand.
     """
     n_levels = t.keeps.shape[1]
     last = n_levels - 1
@@ -215,79 +218,97 @@ def _bound_rows(t, rows, picked, share, total, tight, cycles, on_chip, dram, mov
         if not t.tiled_only[d]:
             held_words /= t.row[EXTENT, picked[d], held]
     steps = total[_INPUTS] / share[_INPUTS, 0]
+    whole_m = t.total[t.offset[M]]
+    constant, constant_dram = 0.0, 0.0
     for i in range(n_rows):
         cycles[i] = steps * rows.steps[i]
         on_chip[i] = 0.0
         dram[i] = 0.0
     for tensor in (_WEIGHTS, _OUTPUTS, _INPUTS):
         child = -1
-        for i in range(n_rows):
-            moved[i] = cycles[i]
+        fill_pj = 0.0  # of the level below, waiting for what its fills cost the level that serves them
         for k in range(n_levels):
             if not t.keeps[tensor, k]:
                 continue
-            block, read_pj, write_pj, charged = (
-                t.level[k, BLOCK],
-                t.level[k, READ_PJ],
-                t.level[k, WRITE_PJ],
-                t.level[k, CHARGED],
-            )
             served = share[tensor, child + 1] / share[tensor, k + 1]
-            inside, here, whole = rows.unrolled[child + 1], rows.unrolled[k + 1], rows.whole[k]
-            used_prefix = share[_INPUTS, k + 1]
-            first = n_positions
-            for d in _PREFIX:
-                if not t.tiled_only[d] and t.relevant[tensor, d]:
-                    first = min(first, t.first[picked[d], k])
-            m_first = rows.first[k]
-            words = total[tensor] / share[tensor, k + 1]
-            if tensor == _INPUTS:
-                words = t.level[k, LEAST_INPUTS] / (
-                    t.row[UNROLLED, picked[N], k + 1] * t.row[UNROLLED, picked[C], k + 1]
-                )
-                m_beyond = rows.beyond[t.surely_after[first]]
-                if k == last:
-                    for i in range(n_rows):
-                        dram[i] += np.ceil(moved[i] * served / block)
-                else:
-                    for i in range(n_rows):
-                        fill = words * m_beyond[i]
-                        used = min(used_prefix * here[i], charged)
-                        reads, writes = np.ceil(moved[i] * served / block), np.ceil(fill / block)
-                        on_chip[i] += (reads * read_pj + writes * write_pj) * used
-                        moved[i] = fill
-            elif tensor == _WEIGHTS:
-                if k == last:
-                    for i in range(n_rows):
-                        dram[i] += np.ceil(moved[i] * served * (inside[i] / here[i]) / block)
-                else:
-                    for i in range(n_rows):
-                        access = moved[i] * served * (inside[i] / here[i])
-                        fill = words * whole[i] * idle_w[min(first, m_first[i])]
-                        if tight:
-                            at = t.surely_after[min(first, m_first[i])]
-                            room = min(widest, int(held_words / rows.extent[held, i]))
-                            fill *= t.least_idle[at, room] / t.least_idle[at, widest]
-                        used = min(used_prefix * here[i], charged)
-                        on_chip[i] += (np.ceil(access / block) * read_pj + np.ceil(fill / block) * write_pj) * used
-                        moved[i] = fill
+            used = share[_INPUTS, k + 1] * t.level[k, CHARGED] / t.level[k, INSTANCES]
+            read_pj = t.level[k, READ_PJ] / t.level[k, BLOCK] * used
+            write_pj = t.level[k, WRITE_PJ] / t.level[k, BLOCK] * used
+            words = total[tensor] / share[tensor, k + 1] * whole_m
+            access_pj, access_dram = read_pj * served, 0.0
+            if tensor == _OUTPUTS:
+                access_pj += write_pj * served
+            if k == last:
+                access_pj, access_dram = 0.0, served / t.level[k, BLOCK]
+                if tensor == _OUTPUTS:  # the first accumulation reads nothing and fills nothing
+                    access_dram *= 2.0
+                    constant_dram -= words / t.level[k, BLOCK]
+            elif tensor == _OUTPUTS:
+                constant -= (read_pj + write_pj) * words
+            if child >= 0:
+                _add_fills(
+                    t, rows, picked, tensor, child, k, share, total, idle_w, idle_o, tight, held_words,
+                    fill_pj, access_pj, access_dram, on_chip, dram,
+                )  # fmt: skip
+            elif tensor == _INPUTS:
+                here = rows.unrolled[k + 1]
+                for i in range(n_rows):
+                    on_chip[i] += access_pj * cycles[i] * here[i]
+                    dram[i] += access_dram * cycles[i]
             else:
-                if k == last:
-                    for i in range(n_rows):
-                        update = moved[i] * served * (inside[i] / here[i])
-                        dram[i] += np.ceil((update - words * whole[i]) / block) + np.ceil(update / block)
-                else:
-                    for i in range(n_rows):
-                        update = moved[i] * served * (inside[i] / here[i])
-                        part = words * whole[i]
-                        fill = part * idle_o[min(first, m_first[i])]
-                        writes = np.ceil((fill - part) / block) + np.ceil(update / block)
-                        used = min(used_prefix * here[i], charged)
-                        on_chip[i] += (np.ceil((update - part) / block) * read_pj + writes * write_pj) * used
-                        moved[i] = fill
+                constant += access_pj * steps * whole_m
+                constant_dram += access_dram * steps * whole_m
+            fill_pj = write_pj
             child = k
     for i in range(n_rows):
-        on_chip[i] *= _BELOW
+        on_chip[i] = (on_chip[i] + constant) * _BELOW
+        dram[i] = (dram[i] + constant_dram) * _BELOW
+
+
+@_compiled
+def _add_fills(  # type: ignore[no-untyped-def]
+    t, rows, picked, tensor, k, parent, share, total, idle_w, idle_o, tight, held_words,
+    fill_pj, access_pj, access_dram, on_chip, dram,
+):  # fmt: skip
+    """Add what the fills of level k cost at least, there and at the level that serves them."""
+    n_positions = t.position_dim.shape[1]
+    n_rows = t.rows[M]
+    first = n_positions
+    for d in _PREFIX:
+        if not t.tiled_only[d] and t.relevant[tensor, d]:
+            first = min(first, t.first[picked[d], k])
+    m_first = rows.first[k]
+    both_pj = fill_pj + access_pj
+    words = total[tensor] / share[tensor, k + 1] * t.total[t.offset[M]]
+    if tensor == _WEIGHTS:
+        if tight:
+            widest = t.least_idle.shape[1] - 1
+            extent = rows.extent[t.held_level]
+            for i in range(n_rows):
+                p = min(first, m_first[i])
+                at = t.surely_after[p]
+                room = min(widest, int(held_words / extent[i]))
+                fill = words * idle_w[p] * (t.least_idle[at, room] / t.least_idle[at, widest])
+                on_chip[i] += both_pj * fill
+                dram[i] += access_dram * fill
+        else:
+            for i in range(n_rows):
+                fill = words * idle_w[min(first, m_first[i])]
+                on_chip[i] += both_pj * fill
+                dram[i] += access_dram * fill
+    elif tensor == _OUTPUTS:
+        for i in range(n_rows):
+            fill = words * idle_o[min(first, m_first[i])]
+            on_chip[i] += both_pj * fill
+            dram[i] += access_dram * fill
+    else:
+        words = t.level[k, LEAST_INPUTS] / (t.row[UNROLLED, picked[N], k + 1] * t.row[UNROLLED, picked[C], k + 1])
+        beyond = rows.beyond[t.surely_after[first]]
+        here, there = rows.unrolled[k + 1], rows.unrolled[parent + 1]
+        for i in range(n_rows):
+            fill = words * beyond[i]
+            on_chip[i] += fill * (fill_pj * here[i] + access_pj * there[i])
+            dram[i] += access_dram * fill
 
 
 @_compiled
@@ -500,24 +521,28 @@ def _count(t, v, picked, result):  # type: ignore[no-untyped-def]
 def _open(cycles, on_chip, dram, n, archive, keys, count, found):  # type: ignore[no-untyped-def]
     """List which of n points no entry of the archive equals or betters in all three; returns how many.
 
-    An entry that closes a point moves forward in the archive, to be tried sooner.
+    An entry that closes most of what is left moves forward in the archive, to be tried sooner.
     """
-    n_open = 0
     for j in range(n):
-        closed = False
-        for e in range(count):
-            if archive[e, 0] <= cycles[j] and archive[e, 1] <= on_chip[j] and archive[e, 2] <= dram[j]:
-                closed = True
-                if e > 0:
-                    to = e // 2
-                    for c in range(3):
-                        archive[e, c], archive[to, c] = archive[to, c], archive[e, c]
-                    for c in range(keys.shape[1]):
-                        keys[e, c], keys[to, c] = keys[to, c], keys[e, c]
-                break
-        if not closed:
-            found[n_open] = j
-            n_open += 1
+        found[j] = j
+    n_open = n
+    for e in range(count):
+        best_cycles, best_on_chip, best_dram = archive[e, 0], archive[e, 1], archive[e, 2]
+        left = 0
+        for a in range(n_open):
+            j = found[a]
+            found[left] = j
+            closed = (best_cycles <= cycles[j]) & (best_on_chip <= on_chip[j]) & (best_dram <= dram[j])
+            left += 0 if closed else 1
+        if e > 0 and 2 * left < n_open:
+            to = e // 2
+            for c in range(3):
+                archive[e, c], archive[to, c] = archive[to, c], archive[e, c]
+            for c in range(keys.shape[1]):
+                keys[e, c], keys[to, c] = keys[to, c], keys[e, c]
+        n_open = left
+        if n_open == 0:
+            break
     return n_open
 
 
@@ -589,7 +614,7 @@ def search(t: Tables, rows: Rows, archive, keys, count, tag):  # type: ignore[no
     picked = np.zeros(7, dtype=np.int64)
     picked[M] = t.offset[M]
     on_mesh, fits = np.empty(n_m, dtype=np.int64), np.empty(n_m, dtype=np.int64)
-    row_cycles, row_on_chip, row_dram, row_moved = np.empty(n_m), np.empty(n_m), np.empty(n_m), np.empty(n_m)
+    row_cycles, row_on_chip, row_dram = np.empty(n_m), np.empty(n_m), np.empty(n_m)
     open_rows, open_tilings = np.empty(n_m, dtype=np.int64), np.empty(n_tilings, dtype=np.int64)
     one = np.empty(1, dtype=np.int64)
     cycles, on_chip = np.empty(n_tilings), np.empty(n_tilings)
@@ -637,7 +662,7 @@ def search(t: Tables, rows: Rows, archive, keys, count, tag):  # type: ignore[no
                     total[tensor] *= t.total[picked[d]]
                     for k in range(n_levels + 1):
                         share[tensor, k] *= t.row[UNROLLED, picked[d], k]
-        _bound_rows(t, rows, picked, share, total, tight, row_cycles, row_on_chip, row_dram, row_moved)
+        _bound_rows(t, rows, picked, share, total, tight, row_cycles, row_on_chip, row_dram)
         for i in range(n_m):
             if possible[i] == 0:
                 row_cycles[i] = np.inf

@@ -29,11 +29,11 @@ spatial factors at levels above k, from index k + 1; product of temporal factors
 
 (
     WORDS, BLOCK, READ_PJ, WRITE_PJ, CHARGED, LIMIT_X, LIMIT_Y, READ_BANDWIDTH, WRITE_BANDWIDTH, SHARED_BANDWIDTH,
-    WIDEST_EXTENT, WIDEST_X, WIDEST_Y, LEAST_INPUTS,
-) = range(14)  # fmt: skip
+    WIDEST_EXTENT, WIDEST_X, WIDEST_Y, LEAST_INPUTS, INSTANCES,
+) = range(15)  # fmt: skip
 """Columns of `Tables.level`: capacity (inf where unlimited) and words per access; energies per access; instances over
 the cluster size; mesh limits; words per cycle (inf where it cannot stall); the largest extent and mesh factors of M;
-the fewest words that any tiling moves into an input tile with no N or C unrolled."""
+the fewest words that any tiling moves into an input tile with no N or C unrolled; instances on the chip."""
 
 
 class Tables(NamedTuple):
@@ -163,6 +163,7 @@ def tables(space: Mapspace, shape: ConvShape, priced: Priced) -> Tables:
                 _widest(on_x, offset, counts),
                 _widest(on_y, offset, counts),
                 _least_input_words(space, shape, extent, unrolled, offset, counts),
+                [architecture.instances(k) for k in range(n_levels)],
             ]
         ),
         total=extent[:, -1].copy(),
