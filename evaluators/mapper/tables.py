@@ -263,6 +263,9 @@ def _least_idle(
         rows = slice(offset[d], offset[d] + counts[d])
         tiles = (tiles[:, None] * (extent[rows, held] if held >= 0 else 1.0)).ravel()
         outside = (outside[:, None] * beyond[None, rows]).reshape(-1, beyond.shape[1])
+    if len(tiles) == 1:  # nothing to choose: whether it fits is seen to elsewhere
+        result[:] = outside[0][:, None]
+        return held, result
     at = np.minimum(tiles, words + 1).astype(np.int64) if held >= 0 else np.zeros(len(tiles), dtype=np.int64)
     fits = at <= words
     for p in range(beyond.shape[1]):
@@ -337,8 +340,10 @@ def _like(orders: tuple[tuple[str, ...], ...]) -> np.ndarray:
 
 def _stack(per_row: list[np.ndarray]) -> np.ndarray:
     """One array of (…, R, L + 1); what has only L columns gets a last one of ones."""
-    width = max(values.shape[1] for values in per_row)
-    return np.stack([np.pad(v, ((0, 0), (0, width - v.shape[1])), constant_values=1.0) for v in per_row])
+    result = np.ones((len(per_row), len(per_row[0]), max(values.shape[1] for values in per_row)))
+    for layer, values in zip(result, per_row, strict=True):
+        layer[:, : values.shape[1]] = values
+    return result
 
 
 @cache
