@@ -11,10 +11,11 @@ import fcntl
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 from dse.files import make_folder, sync_folder, unusable
 from dse.study import Trial, differences, fingerprint
@@ -233,9 +234,7 @@ def locked(folder: Path, *, wait: Callable[[str], None] | None = None) -> Iterat
     except OSError as error:
         raise unusable(path, error) from None
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _take(file):
             file.seek(0)
             holder = file.read().strip() or "?"
             if wait is None:
@@ -249,6 +248,17 @@ def locked(folder: Path, *, wait: Callable[[str], None] | None = None) -> Iterat
         file.write(f"{os.getpid()}\n")
         file.flush()
         yield
+
+
+def _take(file: IO[str], attempts: int = 5) -> bool:
+    """Lock a file unless another process holds on to it; `is_locked` of others lasts for a moment only."""
+    for _ in range(attempts):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            time.sleep(0.02)
+    return False
 
 
 def is_locked(folder: Path) -> int | None:

@@ -81,7 +81,8 @@ def _cut(network: Network, text: str) -> str:
         return cut_named(network, text)
     if not 1 <= int(text) <= len(network.cuts):
         raise UserError(
-            f"{network.name} has the cuts 1 to {len(network.cuts)}, not {text}; see: paretocut cuts {network.name}"
+            f"{network.name} has the cuts 1 to {len(network.cuts)}, not {text}; "
+            f"see: paretocut cuts {network.name} --mode {network.cut_mode}"
         )
     return network.cuts[int(text) - 1].name
 

@@ -16,7 +16,7 @@ from dse.result import StudyResult
 from dse.run import run_study
 from dse.study import Constraint, Evaluator, StudySpec
 from evaluators.costs import METRICS
-from search_spaces.errors import IllegalDesign
+from search_spaces.errors import IllegalDesign, UserError
 from search_spaces.types import Knob
 from tests.dse import fakes
 
@@ -150,6 +150,21 @@ def test_a_baseline_that_must_break_a_constraint_says_so(tmp_path: Path) -> None
     result = run_study(spec, tmp_path, evaluator=fakes.FakeEvaluator())
     sensor = [b for b in result.baselines if b.label.startswith("all on the sensor")]
     assert sensor and all(b.broken == ("sensor_memory_bytes <= 500000",) for b in sensor)
+
+
+def test_an_energy_of_the_edge_needs_its_power(tmp_path: Path) -> None:
+    """A measurement does not know the power; 0 J would be a front that nobody can act on."""
+    from evaluators.memo import Memo
+    from evaluators.system import SystemSettings
+    from search_spaces.space import sensor_edge_space
+    from tests.fakes import toy_network
+
+    network = toy_network()
+    settings = SystemSettings(edge="measured:cpu")
+    spec = StudySpec(network, sensor_edge_space(network), settings, objectives=("total_energy_j", "latency_s"))
+    with pytest.raises(UserError, match="total_energy_j needs the power"):
+        run_study(spec, tmp_path / "out", memo=Memo(None))
+    assert not (tmp_path / "out").exists()
 
 
 def test_exact_equals_a_slow_enumeration_of_the_real_system(tmp_path: Path) -> None:
