@@ -12,8 +12,8 @@ from search_spaces import accelerators, networks
 from tests.reference import recorded
 
 SHORTER = {
-    "fcn_resnet50": ["classifier.4"],  # 21 output channels: the release ran other padding than ours to 24
-    "googlenet": ["inception4a.branch2.1.conv"],  # the tool's mapper stopped before the optimum
+    "fcn_resnet50": ["classifier.4"],  # 21 output channels: padded to 24 here, 7/6 as long in the release
+    "googlenet": ["inception4a.branch2.1.conv"],  # the tool's mapper stopped before it found this one
     "squeezenet1_1": [],
 }
 
