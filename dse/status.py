@@ -56,7 +56,7 @@ def status_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         if "error" in row:
             table.add_row(row["folder"], "", "", "", row["error"])
             continue
-        total = row["budget"] or row["space_size"]
+        total = min(row["budget"] or row["space_size"], row["space_size"])
         seed = "" if row["seed"] is None else str(row["seed"])
         table.add_row(
             row["folder"], row["network"], row["algorithm"], seed, row["state"],

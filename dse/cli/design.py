@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from dse.cli._options import AsJson, Cache, open_memo
 from dse.cli.mapper import parse_settings
 from dse.cli.networks import parse_shape
 from search_spaces.errors import UserError
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["design_point", "register"]
 
 _COLUMNS_WITHOUT_TERMINAL = 160
-
-_AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: SI units, the unit in the name.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -115,16 +113,13 @@ def evaluate(
     phy_energy: Annotated[str, typer.Option(help="frame: Energy-Efficient Ethernet; active; always_on.")] = "frame",
     frame_rate_fps: Annotated[float, typer.Option("--fps", help="Frames per second of the camera.")] = 25.0,
     tensor_bits: Annotated[int, typer.Option(help="Width of an element on the link, in bits.")] = 16,
-    cache: Annotated[
-        Path | None, typer.Option("--cache", help="The memo's file.", show_default="your cache folder")
-    ] = None,
-    as_json: _AsJson = False,
+    cache: Cache = None,
+    as_json: AsJson = False,
 ) -> None:
     """What one design point costs, itemised per layer, link and node.
 
     paretocut evaluate squeezenet1_1 --cut "MaxPool2d: 2-6" --accelerator simba_like --set pe_cols=8 --clock-mhz 300
     """
-    from evaluators.memo import Memo, default_cache_path
     from evaluators.sensor import SensorSettings
     from evaluators.system import System, SystemSettings
     from search_spaces.networks import load
@@ -146,7 +141,7 @@ def evaluate(
     traced = load(network, None if input_shape is None else parse_shape(input_shape), words["cut_mode"])
     given = parse_settings(parameters)
     point = design_point(traced, cut, accelerator, given, clock_mhz=clock_mhz, dram=dram, link=link)
-    with Memo(cache or default_cache_path()) as memo:
+    with open_memo(cache) as memo:
         evaluation = System(traced, settings, memo).evaluate(point)
     if as_json:
         head = {"network": traced.name, "input": list(traced.input.shape), "cut_mode": traced.cut_mode}
@@ -226,7 +221,7 @@ def _console() -> Console:
     return console if console.is_terminal else Console(width=_COLUMNS_WITHOUT_TERMINAL, highlight=False, soft_wrap=True)
 
 
-def list_networks(as_json: _AsJson = False) -> None:
+def list_networks(as_json: AsJson = False) -> None:
     """Networks that can be cut: torchvision's classification and segmentation models."""
     from search_spaces import networks
 
@@ -237,7 +232,7 @@ def list_networks(as_json: _AsJson = False) -> None:
         typer.echo("\n".join(found))
 
 
-def list_accelerators(as_json: _AsJson = False) -> None:
+def list_accelerators(as_json: AsJson = False) -> None:
     """Accelerator templates of the sensor node, with every parameter and its own value."""
     from search_spaces import accelerators
 
@@ -254,7 +249,7 @@ def list_accelerators(as_json: _AsJson = False) -> None:
             typer.echo(f"  {parameter} = {value}")
 
 
-def list_links(as_json: _AsJson = False) -> None:
+def list_links(as_json: AsJson = False) -> None:
     """Links between sensor and edge node, with the figures of one PHY."""
     from search_spaces import links
 
@@ -276,7 +271,7 @@ def list_links(as_json: _AsJson = False) -> None:
     _console().print(table)
 
 
-def list_devices(as_json: _AsJson = False) -> None:
+def list_devices(as_json: AsJson = False) -> None:
     """Edge nodes: devices by their roofline, and the computer at hand by measurement."""
     from evaluators import edge
     from search_spaces import devices

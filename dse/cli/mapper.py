@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from dse.cli._options import AsJson, Cache, open_memo
 from dse.cli.networks import parse_shape as parse_input
 from search_spaces.errors import IllegalDesign, UserError
 from search_spaces.types import ConvShape, KnobValue
 
 if TYPE_CHECKING:
     from evaluators.mapper.result import MapMetric, MappedLayer
-    from evaluators.memo import Memo
     from search_spaces.accelerators import Architecture
 
 __all__ = ["parse_settings", "parse_shape", "register"]
@@ -74,16 +74,6 @@ def register(app: typer.Typer) -> None:
     app.add_typer(cache, name="cache")
 
 
-_Cache = Annotated[Path | None, typer.Option("--cache", help="The memo's file.", show_default="your cache folder")]
-_Json = Annotated[bool, typer.Option("--json", help="Print JSON: SI units, the unit in the name.")]
-
-
-def _memo(cache: Path | None) -> Memo:
-    from evaluators.memo import Memo, default_cache_path
-
-    return Memo(cache or default_cache_path())
-
-
 def _map(
     network: Annotated[str | None, typer.Argument(help="A network, as `paretocut list networks` names it.")] = None,
     layer: Annotated[str | None, typer.Argument(help="One of its layers; all of them if left out.")] = None,
@@ -104,8 +94,8 @@ def _map(
         Path | None, typer.Option(help="Compare with recorded mappings, one JSON object per line.")
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="Energy per level of every layer, as a PNG.")] = None,
-    cache: _Cache = None,
-    as_json: _Json = False,
+    cache: Cache = None,
+    as_json: AsJson = False,
 ) -> None:
     """The proven optimal mapping of a layer: loop nest, traffic per level, energy, cycles.
 
@@ -139,7 +129,7 @@ def _map(
 
     found: dict[str, tuple[MappedLayer, ...]] = {}
     refused: dict[str, str] = {}
-    with _memo(cache) as memo:
+    with open_memo(cache) as memo:
         for name, conv in layers.items():
             try:
                 found[name] = best_mappings(
@@ -270,9 +260,9 @@ def _print_against(path: Path, parameters: dict[str, KnobValue], table: Any, dra
         raise typer.Exit(1)
 
 
-def _cache_info(cache: _Cache = None, as_json: _Json = False) -> None:
+def _cache_info(cache: Cache = None, as_json: AsJson = False) -> None:
     """What the memo holds and where it lies."""
-    with _memo(cache) as memo:
+    with open_memo(cache) as memo:
         info = memo.info()
     if as_json:
         typer.echo(json.dumps(asdict(info), indent=2))
@@ -286,8 +276,8 @@ def _cache_info(cache: _Cache = None, as_json: _Json = False) -> None:
 
 def _cache_clear(
     kind: Annotated[str | None, typer.Argument(help="Only this kind, as `cache info` names it.")] = None,
-    cache: _Cache = None,
-    as_json: _Json = False,
+    cache: Cache = None,
+    as_json: AsJson = False,
 ) -> None:
     """Forget everything in the memo; what is needed again is computed again. A damaged file is removed."""
     from evaluators.memo import default_cache_path, is_damaged
@@ -295,7 +285,7 @@ def _cache_clear(
 
     path = cache or default_cache_path()
     try:
-        with _memo(path) as memo:
+        with open_memo(path) as memo:
             kinds = memo.info().entries
             if kind is not None and kind not in kinds:
                 raise unknown("kind of entries in the memo", kind, kinds)

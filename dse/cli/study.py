@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dse.cli._options import AsJson, Cache, open_memo
 from search_spaces.errors import UserError
 
 if TYPE_CHECKING:
@@ -47,8 +48,6 @@ Constraints = Annotated[
         "--constraint", help="A bound such as area_mm2<=3, in SI units (repeat).", show_default="the script's"
     ),
 ]
-Cache = Annotated[Path | None, typer.Option(help="The memo of finished evaluations.", show_default="your cache folder")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON: SI units, the unit in the name.")]
 Folder = Annotated[Path, typer.Argument(help="A folder of results.")]
 
 
@@ -96,7 +95,7 @@ def launch(question: Question | StudySpec, *, evaluator: Callable[[StudySpec], E
         time_limit: TimeLimit = None,
         constraint: Constraints = None,
         cache: Cache = None,
-        as_json: Json = False,
+        as_json: AsJson = False,
     ) -> None:
         options = Options(algorithm, budget, seed, out, workers, time_limit, constraint, cache, as_json)
         _study(asked, script.stem, options, evaluator)
@@ -115,7 +114,7 @@ def _run(
     time_limit: TimeLimit = None,
     constraint: Constraints = None,
     cache: Cache = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run the study of a script, or go on with it: the front of sensor energy against latency.
 
@@ -169,7 +168,7 @@ def _study(
             budget=budget,
             workers=options.workers,
             time_limit=options.time_limit,
-            memo=None if evaluator else _memo(options.cache),
+            memo=None if evaluator else open_memo(options.cache),
             evaluator=evaluator(spec) if evaluator else None,
             progress=StudyProgress(),
             interrupts=interrupts,
@@ -197,12 +196,6 @@ def _asked(spec: StudySpec, options: Options) -> StudySpec:
     return replace(spec, **changes)
 
 
-def _memo(cache: Path | None) -> Any:
-    from evaluators.memo import Memo, default_cache_path
-
-    return Memo(cache or default_cache_path())
-
-
 def _show(result: StudyResult, as_json: bool, limit: int | None = None) -> None:
     from dse.report import FILES, designs, run_record
     from dse.report.table import console, front_table, summary
@@ -222,7 +215,7 @@ def _show(result: StudyResult, as_json: bool, limit: int | None = None) -> None:
 def _front(
     folder: Folder,
     limit: Annotated[int | None, typer.Option(min=0, help="Rows to show.", show_default="all")] = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show the front that a study has found so far, from its study.db.
 
@@ -236,7 +229,7 @@ def _front(
 def _compare(
     folders: Annotated[list[Path], typer.Argument(help="Two or more folders of results.")],
     plot: Annotated[Path | None, typer.Option(help="Where to draw the fronts.", show_default="no plot")] = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare fronts: their size, and their hypervolume under one reference point.
 
@@ -267,7 +260,7 @@ def _status(
     folders: Annotated[
         list[Path] | None, typer.Argument(help="Folders of results.", show_default="all in results/")
     ] = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """What studies there are, how far they are, and which are running."""
     from dse.report.table import console
@@ -290,7 +283,7 @@ def _new(
         str | None, typer.Option("--input", help="Input shape, batch first.", show_default="the network's own")
     ] = None,
     cut_mode: Annotated[str, typer.Option(help="block or tensor.")] = "block",
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write a script to start from: NAME.py in this folder, with every knob spelled out.
 

@@ -1,0 +1,25 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from evaluators.memo import Memo
+
+__all__ = ["AsJson", "Cache", "open_memo"]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: SI units, the unit in the name.")]
+Cache = Annotated[
+    Path | None, typer.Option("--cache", help="The memo's file.", show_default="your cache folder")
+]
+
+
+def open_memo(cache: Path | None) -> Memo:
+    """The memo that `--cache` names, or the user's."""
+    from evaluators.memo import Memo, default_cache_path
+
+    return Memo(cache or default_cache_path())
