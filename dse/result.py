@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +105,10 @@ class Session:
 
 @dataclass(frozen=True)
 class StudyResult:
-    """A study's answer so far. `exact` says that the front is proven for the whole space."""
+    """A study's answer so far. `exact` says that the front is proven for the whole space.
+
+    `provenance` says of each metric where the figures on the front come from.
+    """
 
     folder: Path
     question: Mapping[str, Any]
@@ -114,6 +117,7 @@ class StudyResult:
     baselines: tuple[Baseline, ...] = ()
     exact: bool = False
     session: Session | None = None
+    provenance: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -174,9 +178,18 @@ def read_result(folder: Path) -> StudyResult:
     """The answer in a results folder as its `study.db` has it; baselines of heuristics from the last `run.json`."""
     store = read_store(folder)
     try:
-        return result_of(folder, store, _last_baselines(folder))
+        return replace(
+            result_of(folder, store, _last_baselines(folder)), provenance=_last_provenance(folder)
+        )
     finally:
         store.close()
+
+
+def _last_provenance(folder: Path) -> dict[str, str]:
+    """The provenance of the last `run.json`; none where it is missing or foreign."""
+    record = read_json(folder / "run.json")
+    known = record.get("provenance") if isinstance(record, dict) else None
+    return {str(name): str(says) for name, says in known.items()} if isinstance(known, dict) else {}
 
 
 def _last_baselines(folder: Path) -> list[Baseline]:

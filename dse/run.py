@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -28,6 +28,8 @@ __all__ = ["Progress", "run_study"]
 
 COMMIT_SECONDS = 1.0
 """A batch that takes longer than this is committed in parts."""
+PROVENANCE_POINTS = 64
+"""Of how many points of the front it is said where their figures come from."""
 BASELINE_ARCHITECTURES = 200
 """Of how many architectures on a heuristic's front the baselines are taken."""
 
@@ -139,6 +141,7 @@ def run_study(
                 result = result_of(out, store, session=session)
                 if algorithm.proposer is not None:
                     result = _with_baselines(result, run)
+                result = replace(result, provenance=_provenance(result, run))
                 if finish is not None:
                     finish(result)
             return result
@@ -275,10 +278,18 @@ def _watch(front: FrontStream, trials: Sequence[Trial], spec: StudySpec) -> None
         )
 
 
+def _provenance(result: StudyResult, run: _Run) -> dict[str, str]:
+    """Where each metric's figures on the front come from; several sources are all named."""
+    found: dict[str, list[str]] = {}
+    for start, _ in result.front.groups()[:PROVENANCE_POINTS]:
+        for metric, says in run.evaluator.provenance(run.spec.space.decode(result.front.indices[start])).items():
+            if says not in found.setdefault(metric, []):
+                found[metric].append(says)
+    return {metric: "; ".join(says) for metric, says in found.items()}
+
+
 def _with_baselines(result: StudyResult, run: _Run) -> StudyResult:
     """A heuristic's baselines: the best over the architectures on its front."""
-    from dataclasses import replace
-
     space = run.spec.space
     own = [k for k, knob in enumerate(space.knobs) if knob.name in ARCHITECTURE_KNOBS]
     architectures = list(dict.fromkeys(tuple(int(row[k]) for k in own) for row in result.front.indices))

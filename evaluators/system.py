@@ -209,6 +209,10 @@ class System:
         )
         return {name: float(found[name][0]) for name in METRICS}
 
+    def provenance(self, point: DesignPoint) -> dict[str, str]:
+        """Where each metric of a design comes from: measured, table, interpolated, simulated. Raises IllegalDesign."""
+        return self.evaluate(point).provenance
+
     def evaluate(self, point: DesignPoint) -> Evaluation:
         """One design point, itemised per layer, link and node. Raises IllegalDesign."""
         metrics = self.metrics(point)

@@ -66,6 +66,7 @@ def run_record(result: StudyResult) -> dict[str, Any]:
             "seconds": session.seconds,
         }
     record |= {
+        "provenance": dict(result.provenance),
         "baselines": [baseline.as_json() | {"knobs": result.design(baseline.indices)} for baseline in result.baselines],
         "seed": result.question.get("seed"),
         "spec": dict(result.question),

@@ -89,9 +89,21 @@ def front_table(result: StudyResult, limit: int | None = None) -> RenderableType
         notes.append(f"{len(groups) - limit} more; all are in {result.folder / 'front.csv'}.")
     if any(end - start > 1 for start, end in groups):
         notes.append("Designs with equal objectives are one row: the one with the smallest area is shown.")
+    if result.provenance:
+        notes.append(_sources(result.provenance))
     if result.baselines and result.question["algorithm"] != "exact":
         notes.append("Baselines are the best over the accelerators on this front.")
     return Group(table, *(Text(note, style="dim") for note in notes))
+
+
+def _sources(provenance: Mapping[str, str]) -> str:
+    """One line: the figures shown, gathered by where they come from."""
+    by_source: dict[str, list[str]] = {}
+    for name, heading, _ in FIGURES:
+        if name in provenance:
+            words = [word for word in heading.replace("-\n", "").split() if word not in ("mJ", "ms", "mm²")]
+            by_source.setdefault(provenance[name], []).append(" ".join(words))
+    return "Figures: " + "; ".join(f"{', '.join(names)} – {source}" for source, names in by_source.items()) + "."
 
 
 def _title(result: StudyResult) -> str:

@@ -171,6 +171,9 @@ class FakeEvaluator:
                 metrics[name][at] = value
         return FakeBlock(metrics, legal, counts)
 
+    def provenance(self, point: Any) -> dict[str, str]:
+        return dict.fromkeys(self._figures(point), "made up")
+
     def fingerprint(self) -> dict[str, Any]:
         return {
             "network": {"name": self.network.name},
