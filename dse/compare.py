@@ -92,9 +92,9 @@ def compare(results: Sequence[StudyResult]) -> Comparison:
 def comparison_table(comparison: Comparison) -> RenderableType:
     table = Table(header_style="bold")
     for heading in ("results", "algorithm", "seed"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")
     for heading in ("designs\nvisited", "front\npoints", "front\ndesigns", "hypervolume", "of the\nbest"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     best = max(comparison.hypervolumes)
     for label, result, volume in zip(comparison.labels, comparison.results, comparison.hypervolumes, strict=True):
         table.add_row(

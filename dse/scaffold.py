@@ -14,10 +14,13 @@ __all__ = ["write_script"]
 PARAMETERS = {"accelerator": "accelerators", "dram": "drams", "link": "links"}
 """Knobs that `sensor_edge_space` takes under another name."""
 
+PACKAGES = ("dse", "evaluators", "search_spaces", "paretocut", "optuna", "torch", "numpy")
+"""Modules that a script of the same name would hide from itself."""
+
 SCRIPT = '''"""Where to cut {network}, and what accelerator, clock and link its sensor node should have.
 
     paretocut run {name}.py                                            the exact front of this space
-    paretocut run {name}.py --algorithm nsga2 --budget 2000 --seed 1   a search, for larger spaces
+    paretocut run {name}.py --algorithm nsga2 --budget 2000 --seed 1   a search, where exact takes too long
 """
 
 from dse import Constraint, StudySpec, launch
@@ -57,6 +60,8 @@ def write_script(name: str, network: str, input_shape: tuple[int, ...] | None, c
     stem = name.removesuffix(".py")
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", Path(stem).name):
         raise UserError(f"a script's name is letters, digits, - and _, not {name!r}; for example: mine")
+    if Path(stem).name in PACKAGES:
+        raise UserError(f"a script named {Path(stem).name}.py would hide the package of that name; for example: mine")
     path = Path(f"{stem}.py")
     if path.exists():
         raise UserError(f"{path} exists already; choose another name or move it away")

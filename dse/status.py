@@ -49,7 +49,7 @@ def status_of(folder: Path, *, strict: bool = True) -> dict[str, Any]:
 def status_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(header_style="bold")
     for heading in ("folder", "network", "algorithm", "seed", "state"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold", min_width=20 if heading == "folder" else None)
     for heading in ("designs visited", "of", "front points"):
         table.add_column(heading, justify="right")
     for row in rows:

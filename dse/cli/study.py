@@ -198,14 +198,14 @@ def _asked(spec: StudySpec, options: Options) -> StudySpec:
 
 def _show(result: StudyResult, as_json: bool, limit: int | None = None) -> None:
     from dse.report import FILES, designs, run_record
-    from dse.report.table import console, front_table, summary
+    from dse.report.table import WIDE, console, front_table, summary
 
     if as_json:
         typer.echo(json.dumps({"run": run_record(result), "front": designs(result)}, indent=2))
         return
     screen = console()
     if len(result.front):
-        screen.print(front_table(result, limit))
+        screen.print(front_table(result, limit, wide=screen.width >= WIDE))
     screen.print(summary(result))
     written = [name for name in FILES if (result.folder / name).exists()]
     if written:

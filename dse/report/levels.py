@@ -37,7 +37,8 @@ def plot_levels(layers: Mapping[str, MappedLayer], path: Path) -> None:
         base = [b + v for b, v in zip(base, values, strict=True)]
     axes.set_xticks(range(len(layers)), list(layers), rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
     axes.set_ylabel("energy per frame (µJ)")
-    axes.set_title(f"{first.accelerator}: energy per level, mappings optimal for {first.metric}", fontsize=10)
+    title = f"{first.accelerator}: energy per level at nominal supply, mappings optimal for {first.metric}"
+    axes.set_title(title, fontsize=10)
     axes.margins(x=0.01)
     handles, labels = axes.get_legend_handles_labels()
     axes.legend(handles[::-1], labels[::-1], fontsize=8, frameon=False)

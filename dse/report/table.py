@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from dse.report import describe_hardware
 from dse.result import StudyResult
+from search_spaces import accelerators
 
 __all__ = ["console", "front_table", "summary"]
 
@@ -27,6 +28,12 @@ FIGURES = (
 )
 """Metrics shown, their heading with unit, and what turns the SI value into that unit."""
 
+PARTS = ("accelerator_energy_j", "phy_energy_j", "sensor_latency_s", "link_latency_s", "edge_latency_s")
+"""What a narrow terminal leaves out."""
+
+WIDE = 150
+"""Columns from which the whole table fits."""
+
 
 def console(*, stderr: bool = False) -> Console:
     """A console that does not squeeze tables where the output is no terminal."""
@@ -34,10 +41,14 @@ def console(*, stderr: bool = False) -> Console:
     return plain if plain.is_terminal else Console(stderr=stderr, highlight=False, width=230)
 
 
-def front_table(result: StudyResult, limit: int | None = None) -> RenderableType:
-    """Rows in the order of the first objective; of designs with equal objectives the smallest is shown."""
+def front_table(result: StudyResult, limit: int | None = None, *, wide: bool = True) -> RenderableType:
+    """Rows in the order of the first objective; of designs with equal objectives the smallest is shown.
+
+    Not `wide`, for narrow terminals, it leaves out how energy and latency split up, never what a design is.
+    """
     extra = [name for name in result.objectives if name not in {figure[0] for figure in FIGURES}]
     several_drams = len(result.knobs["dram"]) > 1
+    figures = FIGURES if wide else tuple(figure for figure in FIGURES if figure[0] not in PARTS)
     table = Table(
         title=_title(result),
         title_justify="left",
@@ -55,8 +66,9 @@ def front_table(result: StudyResult, limit: int | None = None) -> RenderableType
         *(["DRAM"] if several_drams else []),
         "link",
     ):
-        table.add_column(heading, justify="right" if heading in ("", "MHz") else "left")
-    for _, heading, _ in FIGURES:
+        justify: JustifyMethod = "right" if heading in ("", "MHz") else "left"
+        table.add_column(heading, justify=justify, overflow="fold", no_wrap=heading in ("", "MHz", "link"))
+    for _, heading, _ in figures:
         table.add_column(heading, justify="right", no_wrap=True)
     for name in extra:
         table.add_column(name.replace("_", "\n"), justify="right")
@@ -66,7 +78,7 @@ def front_table(result: StudyResult, limit: int | None = None) -> RenderableType
         shown = [number, cut, describe_hardware(knobs, searched), f"{knobs['clock_mhz']:g}"]
         shown += [str(knobs["dram"])] if several_drams else []
         shown += [str(knobs["link"])]
-        shown += [_number(metrics[name] * scale) for name, _, scale in FIGURES]
+        shown += [_number(metrics[name] * scale) for name, _, scale in figures]
         return [*shown, *(_number(metrics[name]) for name in extra), equal]
 
     groups = result.front.groups()
@@ -85,6 +97,15 @@ def front_table(result: StudyResult, limit: int | None = None) -> RenderableType
     notes = broken
     if any(name.endswith("_buffer_scale") for name in searched):
         notes.append("in, w, acc: input, weight and accumulation buffers, times the template's own size.")
+    notes += _word_widths(result)
+    beaten = _beaten_by_baselines(result)
+    if beaten:
+        notes.append(
+            f"{beaten} of these {result.front.size} points are beaten by a baseline: this search has not come far "
+            "enough; give it a larger --budget, or take --algorithm exact."
+        )
+    if not wide:
+        notes.append("A terminal of 150 columns or more also shows how energy and latency split up.")
     if limit is not None and len(groups) > limit:
         notes.append(f"{len(groups) - limit} more; all are in {result.folder / 'front.csv'}.")
     if any(end - start > 1 for start, end in groups):
@@ -94,6 +115,28 @@ def front_table(result: StudyResult, limit: int | None = None) -> RenderableType
     if result.baselines and result.question["algorithm"] != "exact":
         notes.append("Baselines are the best over the accelerators on this front.")
     return Group(table, *(Text(note, style="dim") for note in notes))
+
+
+def _beaten_by_baselines(result: StudyResult) -> int:
+    """How many points of the front a feasible baseline beats in every objective; none where the front is exact."""
+    if result.exact:
+        return 0
+    values = [[b.metrics[name] for name in result.objectives] for b in result.baselines if not b.broken]
+    points = [[result.front.row(start)[name] for name in result.objectives] for start, _ in result.front.groups()]
+    return sum(
+        any(v != p and all(a <= b for a, b in zip(v, p, strict=True)) for v in values) for p in points
+    )
+
+
+def _word_widths(result: StudyResult) -> list[str]:
+    """A line where accelerators of different word widths stand side by side."""
+    names = {str(result.design(result.front.indices[start])["accelerator"]) for start, _ in result.front.groups()}
+    known = [name for name in sorted(names) if name in accelerators.names()]
+    widths = {name: accelerators.build(name).word_bits for name in known}
+    if len(set(widths.values())) < 2:
+        return []
+    listed = ", ".join(f"{name} with {bits}-bit words" for name, bits in widths.items())
+    return [f"{listed}: narrower words cost less; what they do to accuracy is not modelled."]
 
 
 def _sources(provenance: Mapping[str, str]) -> str:

@@ -75,7 +75,12 @@ def map_layer(shape: ConvShape, architecture: Architecture, table: EnergyTable =
     for tag, kept in enumerate(variants):
         laid_out = tables(kept, shape, priced)
         if laid_out.rows.all():
-            fit, _, archive, keys, found = search(laid_out, rows_of_m(laid_out), archive, keys, found, tag)
+            try:
+                fit, _, archive, keys, found = search(laid_out, rows_of_m(laid_out), archive, keys, found, tag)
+            except SystemError as error:
+                if _was_interrupt(error):
+                    raise KeyboardInterrupt from None
+                raise
             fitting += int(fit)
     if fitting == 0:
         raise IllegalDesign("layer does not map", _why_nothing_fits(space, shape))
@@ -93,6 +98,15 @@ def map_layer(shape: ConvShape, architecture: Architecture, table: EnergyTable =
     for n in space.bounds.values():
         macs *= n
     return LayerMappings(space.size, fitting * space.loop_orders, macs, shape.one_group.macs, tuple(candidates))
+
+
+def _was_interrupt(error: BaseException | None) -> bool:
+    """Whether an interrupt lies behind an error: one that strikes while arguments cross into compiled code does."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _why_nothing_fits(space: Mapspace, shape: ConvShape) -> str:

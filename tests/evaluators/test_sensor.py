@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from itertools import pairwise
 from pathlib import Path
 
@@ -144,3 +145,23 @@ def test_settings_refuse_what_they_do_not_know() -> None:
         SensorSettings(metric="dela")  # type: ignore[arg-type]
     with pytest.raises(UserError, match="no dvfs 'maybe'; known: off, on, sized"):
         SensorSettings(dvfs="maybe")  # type: ignore[arg-type]
+
+
+def test_an_interrupt_while_layers_are_searched_is_an_interrupt() -> None:
+    """An interrupt can strike while arguments cross into compiled code, where it would become a SystemError."""
+    chip, shape = accelerators.build("eyeriss_like"), ConvShape(N=1, C=4, M=4, P=2, Q=2, R=1, S=1)
+    map_layer(shape, chip)  # compiled
+
+    def strike(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, strike)
+    try:
+        for i in range(60):
+            with pytest.raises(KeyboardInterrupt):
+                signal.setitimer(signal.ITIMER_REAL, 0.0005 + i * 0.0001)
+                while True:
+                    map_layer(shape, chip)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
