@@ -109,11 +109,11 @@ class Evaluation:
         return {figure.name: figure.provenance for figure in self.figures}
 
     def to_json(self) -> dict[str, Any]:
-        """Plain dicts and lists; keys are the names of the fields."""
+        """Plain dicts and lists; keys are the names of the fields. A metric that nobody knows is None."""
         return {
             "knobs": dict(self.point.knobs),
             "indices": list(self.point.indices),
-            "metrics": self.metrics,
+            "metrics": {f.name: None if "unknown" in f.provenance else f.value for f in self.figures},
             "units": {figure.name: figure.unit for figure in self.figures},
             "provenance": self.provenance,
             "nodes": [asdict(node) for node in self.nodes],

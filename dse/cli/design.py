@@ -196,7 +196,7 @@ def _show(network: Network, settings: SystemSettings, evaluation: Evaluation) ->
     out.print()
     metrics = Table("metric", *_right("value"), "unit", "provenance", box=None)
     for figure in evaluation.figures:
-        value, unit = _readable(figure.value, figure.unit)
+        value, unit = ("unknown", "") if "unknown" in figure.provenance else _readable(figure.value, figure.unit)
         metrics.add_row(figure.name, value, unit, escape(figure.provenance))
     out.print(metrics)
 
