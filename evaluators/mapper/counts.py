@@ -7,16 +7,22 @@ for millions and is tested against this module.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil, prod
+from typing import Any
 
-from evaluators.mapper.mapping import Mapping, concrete
+from evaluators.mapper.mapping import Mapping as LoopNest
+from evaluators.mapper.mapping import concrete
 from search_spaces.accelerators.architecture import Architecture
 from search_spaces.types import ConvShape
 
-__all__ = ["Counts", "LevelCounts", "TensorCounts", "count", "energies_pj", "overflow"]
+__all__ = [
+    "RELEVANT", "Counts", "LevelCounts", "TensorCounts", "count", "energies_pj", "overflow", "strides_of", "tile_words",
+]  # fmt: skip
 
 RELEVANT = {"W": "MCRS", "I": "NCPQRS", "O": "NMPQ"}
+"""The dimensions that a tensor's words depend on."""
 _AXIS = {"N": 0, "C": 1, "P": 2, "R": 2, "Q": 3, "S": 3}
 """The axis of the input tensor that each dimension moves along."""
 
@@ -60,14 +66,15 @@ class _Loop:
     step: int
 
 
-def _strides(shape: ConvShape) -> dict[str, int]:
+def strides_of(shape: ConvShape) -> dict[str, int]:
+    """How far one step of a dimension moves along its axis of the inputs: its stride, its dilation, or 1."""
     return {
         "N": 1, "C": 1, "M": 1,
         "P": shape.stride_w, "Q": shape.stride_h, "R": shape.dilation_w, "S": shape.dilation_h,
     }  # fmt: skip
 
 
-def _extents(mapping: Mapping, level: int) -> dict[str, int]:
+def _extents(mapping: LoopNest, level: int) -> dict[str, int]:
     """Product of the factors of each dimension at levels up to this one, its own spatial loops included."""
     extent = dict.fromkeys("NMCPQRS", 1)
     for loops in mapping.levels[: level + 1]:
@@ -76,7 +83,7 @@ def _extents(mapping: Mapping, level: int) -> dict[str, int]:
     return extent
 
 
-def _axes(extent: dict[str, int], strides: dict[str, int]) -> tuple[int, int, int, int]:
+def _axes(extent: Mapping[str, Any], strides: Mapping[str, int]) -> tuple[Any, Any, Any, Any]:
     """Extents of an input tile along its axes N, C, width, height; stride gaps count, padding does not."""
     return (
         extent["N"],
@@ -86,13 +93,14 @@ def _axes(extent: dict[str, int], strides: dict[str, int]) -> tuple[int, int, in
     )
 
 
-def _tile(tensor: str, extent: dict[str, int], strides: dict[str, int]) -> int:
+def tile_words(tensor: str, extent: Mapping[str, Any], strides: Mapping[str, int]) -> Any:
+    """Words of a tensor's tile that spans these extents; arrays of extents give arrays of words."""
     if tensor == "I":
         return prod(_axes(extent, strides))
     return prod(extent[dim] for dim in RELEVANT[tensor])
 
 
-def _temporal_loops(mapping: Mapping) -> list[_Loop]:
+def _temporal_loops(mapping: LoopNest) -> list[_Loop]:
     """All temporal loops of bound above 1, innermost first, each with the extent of its dimension inside it."""
     inside = dict.fromkeys("NMCPQRS", 1)
     loops = []
@@ -106,10 +114,10 @@ def _temporal_loops(mapping: Mapping) -> list[_Loop]:
     return loops
 
 
-def _fills(tensor: str, level: int, mapping: Mapping, strides: dict[str, int]) -> int:
+def _fills(tensor: str, level: int, mapping: LoopNest, strides: dict[str, int]) -> int:
     """Words moved into one instance of a level over the whole run (COST_MODEL section 4)."""
     extent = _extents(mapping, level)
-    tile = words = _tile(tensor, extent, strides)
+    tile = words = tile_words(tensor, extent, strides)
     axes = _axes(extent, strides)
     irrelevant_inside = False
     first_axis = -1
@@ -143,26 +151,26 @@ def _fills(tensor: str, level: int, mapping: Mapping, strides: dict[str, int]) -
     return words
 
 
-def overflow(architecture: Architecture, shape: ConvShape, mapping: Mapping) -> str | None:
+def overflow(architecture: Architecture, shape: ConvShape, mapping: LoopNest) -> str | None:
     """Why a mapping cannot run: the first level whose tiles or mesh it overflows, or None if it fits."""
     architecture = concrete(architecture, mapping)
-    strides = _strides(shape)
+    strides = strides_of(shape)
     for k, (level, loops) in enumerate(zip(architecture.levels, mapping.levels, strict=True)):
         for axis, used, limit in (("X", loops.x, level.mesh_x), ("Y", loops.y, level.mesh_y)):
             if prod(n for _, n in used) > limit:
                 return f"{level.name}: {prod(n for _, n in used)} children on {axis}, the mesh has {limit}"
         if level.words is not None:
             extent = _extents(mapping, k)
-            need = sum(_tile(tensor, extent, strides) for tensor in level.keeps)
+            need = sum(tile_words(tensor, extent, strides) for tensor in level.keeps)
             if need > level.words:
                 return f"{level.name}: tiles of {need} words, it holds {level.words}"
     return None
 
 
-def count(architecture: Architecture, shape: ConvShape, mapping: Mapping) -> Counts:
+def count(architecture: Architecture, shape: ConvShape, mapping: LoopNest) -> Counts:
     """Exact traffic and cycles of one group of a layer under a mapping that fits (see `overflow`)."""
     architecture = concrete(architecture, mapping)
-    strides = _strides(shape)
+    strides = strides_of(shape)
     levels = architecture.levels
     last = len(levels) - 1
     full = {dim: mapping.extent(dim) for dim in "NMCPQRS"}
@@ -187,7 +195,7 @@ def count(architecture: Architecture, shape: ConvShape, mapping: Mapping) -> Cou
             accesses = moved * distinct_between(tensor, child, k)
             moved = _fills(tensor, k, mapping, strides)
             child = k
-            tile = _tile(tensor, _extents(mapping, k), strides)
+            tile = tile_words(tensor, _extents(mapping, k), strides)
             if tensor == "O":
                 part = prod(full[d] // spatial_above[k + 1][d] for d in "NMPQ")
                 fills = 0 if k == last else moved - part

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from evaluators import components
+from evaluators.mapper.counts import strides_of, tile_words
 from evaluators.mapper.energy import EnergyTable, price
 from evaluators.mapper.mapping import Mapping, bounds
 from evaluators.mapper.mapspace import Mapspace, mapspace
@@ -88,15 +90,10 @@ def map_layer(shape: ConvShape, architecture: Architecture, table: EnergyTable =
     for (cycles, on_chip_pj, dram), key in zip(archive[:found], keys[:found], strict=True):
         *rows, order, variant = (int(number) for number in key)
         mapping = variants[variant].mapping(dict(zip(DIMS, rows, strict=True)), order)
-        compute_cycles = 1
-        for loops in mapping.levels:
-            for _, n in loops.temporal:
-                compute_cycles *= n
+        compute_cycles = prod(n for loops in mapping.levels for _, n in loops.temporal)
         candidates.append(Candidate(int(cycles), compute_cycles, float(on_chip_pj), int(dram), mapping.to_text()))
     candidates.sort(key=lambda c: (c.cycles, c.on_chip_pj, c.dram_accesses))
-    macs = 1
-    for n in space.bounds.values():
-        macs *= n
+    macs = prod(space.bounds.values())
     return LayerMappings(space.size, fitting * space.loop_orders, macs, shape.one_group.macs, tuple(candidates))
 
 
@@ -132,14 +129,7 @@ def _why_nothing_fits(space: Mapspace, shape: ConvShape) -> str:
             columns = [s for s, slot in enumerate(space.slots[dim]) if slot.level <= k]
             if columns:
                 smallest[dim] = int(space.factors[dim][:, columns].prod(axis=1).min())
-        width = shape.dilation_w * (smallest["R"] - 1) + shape.stride_w * (smallest["P"] - 1) + 1
-        height = shape.dilation_h * (smallest["S"] - 1) + shape.stride_h * (smallest["Q"] - 1) + 1
-        tile = {
-            "W": smallest["M"] * smallest["C"] * smallest["R"] * smallest["S"],
-            "I": smallest["N"] * smallest["C"] * width * height,
-            "O": smallest["N"] * smallest["M"] * smallest["P"] * smallest["Q"],
-        }
-        need = sum(tile[t] for t in level.keeps)
+        need = sum(tile_words(tensor, smallest, strides_of(shape)) for tensor in level.keeps)
         if need > level.words:
             return f"{name} cannot map {layer}: {level.name} holds {level.words} words, the smallest tiles need {need}"
     return f"{name} cannot map {layer}: no combination of tiles fits all levels together"

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from evaluators.mapper.counts import RELEVANT, strides_of, tile_words
 from evaluators.mapper.energy import Priced
 from evaluators.mapper.mapspace import Mapspace
 from search_spaces.accelerators.architecture import DIMS
@@ -138,7 +139,7 @@ def tables(space: Mapspace, shape: ConvShape, priced: Priced) -> Tables:
         beyond[:, p] = outer[:, k + 1] * np.where(own[:, k] > p, in_time[:, k], 1.0)
     canonical, with_orders = _canonical(tuple(level.orders for level in levels), space.orders)
     bits = (in_time > 1) @ (1 << np.arange(n_levels))
-    strides = {"P": shape.stride_w, "Q": shape.stride_h, "R": shape.dilation_w, "S": shape.dilation_h}
+    strides = strides_of(shape)
     held_level, least_idle = _least_idle(space, extent, beyond, offset, counts)
     read_bw, write_bw, shared_bw = _bandwidths(space, shape)
     may_stall = np.isfinite(read_bw) | np.isfinite(write_bw) | np.isfinite(shared_bw)
@@ -176,7 +177,7 @@ def tables(space: Mapspace, shape: ConvShape, priced: Priced) -> Tables:
         canonical=canonical,
         levels_with_orders=with_orders,
         tiled=bits.astype(np.int64),
-        relevant=np.array([[dim in dims for dim in DIMS] for dims in ("MCRS", "NCPQRS", "NMPQ")]),
+        relevant=np.array([[dim in RELEVANT[tensor] for dim in DIMS] for tensor in _TENSORS]),
         keeps=np.array([[t in level.keeps for level in levels] for t in _TENSORS]),
         limited_levels=np.array(
             [k for k, level in enumerate(levels) if level.words is not None and level.keeps], dtype=np.int64
@@ -186,7 +187,7 @@ def tables(space: Mapspace, shape: ConvShape, priced: Priced) -> Tables:
         surely_after=_surely_after(space, position_level[0]),
         held_level=held_level,
         least_idle=least_idle,
-        stride=np.array([float(strides.get(d, 1)) for d in DIMS]),
+        stride=np.array([float(strides[d]) for d in DIMS]),
     )
 
 
@@ -213,6 +214,7 @@ def _alone(
     limits = {"X": np.array([level.mesh_x for level in levels]), "Y": np.array([level.mesh_y for level in levels])}
     extents = [np.cumprod(t * x * y, axis=1) for t, x, y in zip(temporal, mesh["X"], mesh["Y"], strict=True)]
     least = np.array([extent.min(axis=0) for extent in extents])
+    strides = strides_of(shape)
     least_mesh = {axis: np.array([rows.min(axis=0) for rows in mesh[axis]]) for axis in "XY"}
     legal = []
     for d in range(len(DIMS)):
@@ -223,10 +225,8 @@ def _alone(
         for axis in "XY":
             others = np.delete(least_mesh[axis], d, axis=0).prod(axis=0)
             fits &= (mesh[axis][d] * others <= limits[axis]).all(axis=1)
-        n, m, c, p, q, r, s = (extents[o] if o == d else least[o] for o in range(len(DIMS)))
-        width = shape.dilation_w * (r - 1) + shape.stride_w * (p - 1) + 1
-        height = shape.dilation_h * (s - 1) + shape.stride_h * (q - 1) + 1
-        need = keeps["W"] * (m * c * r * s) + keeps["I"] * (n * c * width * height) + keeps["O"] * (n * m * p * q)
+        extent = {dim: extents[o] if o == d else least[o] for o, dim in enumerate(DIMS)}
+        need = sum(keeps[tensor] * tile_words(tensor, extent, strides) for tensor in _TENSORS)
         fits &= (need <= words).all(axis=1)
         legal.append(fits)
     return legal
@@ -334,7 +334,7 @@ def _like(orders: tuple[tuple[str, ...], ...]) -> np.ndarray:
         return tuple((kind, tuple(sorted(places))) for kind, places in seen)
 
     numbers: dict[object, int] = {}
-    keys = [(runs(sequence, "MCRS"), runs(sequence, "NMPQ")) for sequence in orders]
+    keys = [(runs(sequence, RELEVANT["W"]), runs(sequence, RELEVANT["O"])) for sequence in orders]
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
 
 
