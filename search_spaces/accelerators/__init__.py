@@ -17,7 +17,7 @@ __all__ = [
     "DIMS", "DRAMS", "Architecture", "Component", "Level", "Spatial", "build", "defaults", "describe", "names",
 ]  # fmt: skip
 
-_NOT_TEMPLATES = ("architecture", "parameters")
+_NOT_TEMPLATES = ("architecture", "parameters", "systolic")
 
 
 @cache

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from math import ceil
 
-from search_spaces.accelerators.architecture import Architecture, Component, Level, Spatial
+from search_spaces.accelerators.architecture import Architecture, Component, Level
 from search_spaces.accelerators.parameters import Parameters
+from search_spaces.accelerators.systolic import systolic_levels
 
 __all__ = ["DEFAULTS", "architecture"]
 
@@ -39,10 +40,8 @@ _ARRAY_KIB = 512
 
 def architecture(p: Parameters) -> Architecture:
     word_bits = p.whole("word_bits")
-    block = p.quotient("glb_width_bits", "word_bits")
     words = p.words("glb_kib", word_bits)
     arrays = ceil(words * word_bits / 8192 / _ARRAY_KIB)
-    accums = p.scaled("accumulator_words", "accum_buffer_scale")
     return Architecture(
         name="edge_tpu_like",
         parameters=p.items,
@@ -51,27 +50,7 @@ def architecture(p: Parameters) -> Architecture:
         technology_nm=p.whole("technology_nm"),
         mac=Component("intmac", width_bits=word_bits),
         levels=(
-            Level("Registers", "W", Component("regfile", width_bits=word_bits, depth=1), 1),
-            Level(
-                "Accumulator",
-                "O",
-                Component("sram", p.whole("accum_bits"), accums, p.whole("accumulator_banks")),
-                accums,
-                orders=("QPNCSRM",),
-                spatial=(Spatial("C", "X"),),
-                mesh_x=p.whole("pe_rows"),
-            ),
-            Level(
-                "UnifiedBuffer",
-                "WI",
-                Component(
-                    "sram", p.whole("glb_width_bits"), words // block // arrays, p.whole("glb_banks"), copies=arrays
-                ),
-                words,
-                block=block,
-                spatial=(Spatial("M", "X"),),
-                mesh_x=p.whole("pe_cols"),
-            ),
+            *systolic_levels(p, "UnifiedBuffer", words, arrays),
             Level(
                 "DRAM",
                 "WIO",

@@ -7,8 +7,9 @@ alone: `input_buffer_scale` and `weight_buffer_scale` are accepted, as in every 
 
 from __future__ import annotations
 
-from search_spaces.accelerators.architecture import Architecture, Component, Level, Spatial
+from search_spaces.accelerators.architecture import Architecture, Component, Level
 from search_spaces.accelerators.parameters import Parameters
+from search_spaces.accelerators.systolic import systolic_levels
 
 __all__ = ["DEFAULTS", "architecture"]
 
@@ -33,9 +34,6 @@ DEFAULTS: dict[str, int | float | str] = {
 
 def architecture(p: Parameters) -> Architecture:
     word_bits = p.whole("word_bits")
-    glb_block = p.quotient("glb_width_bits", "word_bits")
-    glb_words = p.words("glb_kib", word_bits)
-    accums = p.scaled("accumulator_words", "accum_buffer_scale")
     return Architecture(
         name="gemmini_like",
         parameters=p.items,
@@ -44,25 +42,7 @@ def architecture(p: Parameters) -> Architecture:
         technology_nm=p.whole("technology_nm"),
         mac=Component("intmac", width_bits=word_bits),
         levels=(
-            Level("Registers", "W", Component("regfile", width_bits=word_bits, depth=1), 1),
-            Level(
-                "Accumulator",
-                "O",
-                Component("sram", p.whole("accum_bits"), accums, p.whole("accumulator_banks")),
-                accums,
-                orders=("QPNCSRM",),
-                spatial=(Spatial("C", "X"),),
-                mesh_x=p.whole("pe_rows"),
-            ),
-            Level(
-                "Scratchpad",
-                "WI",
-                Component("sram", p.whole("glb_width_bits"), glb_words // glb_block, p.whole("glb_banks")),
-                glb_words,
-                block=glb_block,
-                spatial=(Spatial("M", "X"),),
-                mesh_x=p.whole("pe_cols"),
-            ),
+            *systolic_levels(p, "Scratchpad", p.words("glb_kib", word_bits)),
             Level(
                 "DRAM",
                 "WIO",
