@@ -39,12 +39,12 @@ _KEPT = 1024
 class SensorSettings:
     """How a sensor node's layers are costed; part of a study's identity.
 
-    `metric` chooses among a layer's mappings, `operators` "conv" costs convolutions only (the paper's convention),
-    `dvfs` is one of "on" (supply follows the clock), "off" (table energies, no leakage), "sized" (MACs synthesised
-    for the clock).
+    `mapping` is the metric that chooses among a layer's mappings, `operators` "conv" costs convolutions only (the
+    paper's convention), `dvfs` is one of "on" (supply follows the clock), "off" (table energies, no leakage), "sized"
+    (MACs synthesised for the clock).
     """
 
-    metric: Metric = "edp"
+    mapping: Metric = "edp"
     operators: Operators = "all"
     dvfs: Dvfs = "on"
     factors: Literal["perfect"] = "perfect"
@@ -57,7 +57,7 @@ class SensorSettings:
 
 
 _CHOICES: Mapping[str, tuple[str, ...]] = {
-    "metric": ("edp", "delay", "energy"),
+    "mapping": ("edp", "delay", "energy"),
     "operators": ("all", "conv"),
     "dvfs": ("on", "off", "sized"),
     "factors": ("perfect",),
@@ -170,7 +170,7 @@ class SensorModel:
         dram_j = ready.dram_accesses * (dram_pj * 1e-12)
         leakage_j = leakage_w * latency_s
         energy_j = dynamic_j + dram_j + leakage_j
-        best = _best(settings.metric, latency_s, energy_j)
+        best = _best(settings.mapping, latency_s, energy_j)
         rows = np.arange(len(network.layers))
 
         def chosen(values: np.ndarray) -> np.ndarray:

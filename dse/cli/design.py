@@ -124,7 +124,7 @@ def evaluate(
     from evaluators.system import System, SystemSettings
     from search_spaces.networks import load
 
-    choices: dict[str, Any] = {"metric": metric, "operators": operators, "dvfs": dvfs}
+    choices: dict[str, Any] = {"mapping": metric, "operators": operators, "dvfs": dvfs}
     words: dict[str, Any] = {"framing": framing, "phy_energy": phy_energy, "cut_mode": mode}  # checked where they go
     settings = SystemSettings(
         sensor=SensorSettings(**choices),
@@ -158,7 +158,7 @@ def _show(network: Network, settings: SystemSettings, evaluation: Evaluation) ->
     out.print(knobs, markup=False)
     out.print(
         f"{settings.frame_rate_fps:g} frames/s, {settings.tensor_bits}-bit tensors, framing {settings.framing}, "
-        f"PHY energy {settings.phy_energy}, mapping metric {settings.sensor.metric}, dvfs {settings.sensor.dvfs}",
+        f"PHY energy {settings.phy_energy}, mapping metric {settings.sensor.mapping}, dvfs {settings.sensor.dvfs}",
         markup=False,
     )
     out.print()

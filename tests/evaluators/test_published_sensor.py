@@ -24,7 +24,7 @@ def test_delays_equal_the_published_ones_but_where_ours_are_shorter(name: str, s
     with recorded(f"cnnparted_2022/{name}_sensor_tl_layers.csv").open(newline="") as file:
         published = [(float(r["Latency [ms]"]), float(r["Energy [mJ]"])) for r in csv.DictReader(file, delimiter=";")]
     network = networks.load(name, (1, 3, size, size))
-    settings = SensorSettings(metric="delay", operators="conv", dvfs="off", energy_table="timeloop-be27768")
+    settings = SensorSettings(mapping="delay", operators="conv", dvfs="off", energy_table="timeloop-be27768")
     costs = SensorModel(settings, Memo()).layer_costs(network, accelerators.build("simba_like"), 500e6, "lpddr4")
     before_last_cut = network.cuts[-1].layers
     ours = [

@@ -43,7 +43,7 @@ def _network(*shapes: ConvShape) -> Network:
 def test_costs_equal_the_formula_over_all_candidates(name: str, metric: str, dvfs: str) -> None:
     """COST_MODEL section 7, written out for one layer: the best of (V/Vn)² · on-chip + DRAM + leakage."""
     chip = accelerators.build(name)
-    model = SensorModel(SensorSettings(metric=metric, dvfs=dvfs), Memo())
+    model = SensorModel(SensorSettings(mapping=metric, dvfs=dvfs), Memo())
     clock_hz, dram = 250e6, "ddr3"
     costs = model.layer_costs(_network(CONV), chip, clock_hz, dram)
     priced, found = price(chip), map_layer(CONV, chip)
@@ -121,7 +121,7 @@ def test_a_layer_is_searched_once_for_all_clocks_and_processes(tmp_path: Path) -
         assert memo.info().entries == {"mapping": 4}
         assert told[-1] == (4, 4)
     with Memo(tmp_path / "memo.db") as memo:
-        model = SensorModel(SensorSettings(metric="delay"), memo)
+        model = SensorModel(SensorSettings(mapping="delay"), memo)
         for clock_hz in (1e8, 2e8):
             model.layer_costs(network, chips[0], clock_hz, "hbm2")
         assert (memo.hits, memo.misses) == (2, 0)
@@ -142,7 +142,7 @@ def test_two_workers_find_what_one_finds(tmp_path: Path) -> None:
 
 def test_settings_refuse_what_they_do_not_know() -> None:
     with pytest.raises(UserError, match="did you mean 'delay'"):
-        SensorSettings(metric="dela")  # type: ignore[arg-type]
+        SensorSettings(mapping="dela")  # type: ignore[arg-type]
     with pytest.raises(UserError, match="no dvfs 'maybe'; known: off, on, sized"):
         SensorSettings(dvfs="maybe")  # type: ignore[arg-type]
 
