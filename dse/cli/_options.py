@@ -10,7 +10,10 @@ import typer
 if TYPE_CHECKING:
     from evaluators.memo import Memo
 
-__all__ = ["AsJson", "Cache", "open_memo"]
+__all__ = ["RESULTS", "AsJson", "Cache", "open_memo"]
+
+RESULTS = Path("results")
+"""Where studies live unless --out says otherwise."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: SI units, the unit in the name.")]
 Cache = Annotated[
