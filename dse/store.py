@@ -32,6 +32,8 @@ CREATE TABLE trial (position INTEGER PRIMARY KEY, indices TEXT NOT NULL, metrics
                     reason TEXT);
 CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 1), content TEXT NOT NULL);
 """
+SPANS = "CREATE TABLE IF NOT EXISTS span (first INTEGER PRIMARY KEY, started REAL NOT NULL, finished REAL NOT NULL)"
+"""When the trials of one commit, from position `first` on, were worked on: seconds since 1970."""
 
 
 class Store(Protocol):
@@ -42,6 +44,8 @@ class Store(Protocol):
     def trials(self) -> list[Trial]: ...
 
     def append(self, trials: Sequence[Trial]) -> None: ...
+
+    def spans(self) -> list[tuple[float, float]]: ...
 
     def close(self) -> None: ...
 
@@ -126,6 +130,7 @@ class TableStore:
         if row is None or row[0] != FORMAT:
             raise UserError(f"{path} was made by another version of paretocut; choose another --out")
         self._question = json.loads(row[1])
+        self._since = time.time()
 
     @classmethod
     def create(cls, path: Path, question: Mapping[str, Any]) -> TableStore:
@@ -160,8 +165,31 @@ class TableStore:
             raise UserError(f"{self.path} is damaged ({error}); move it away or choose another --out") from None
 
     def append(self, trials: Sequence[Trial]) -> None:
-        """Add finished trials in one durable commit."""
-        self.replace(trials, (), None)
+        """Add finished trials in one durable commit, with the time they took: since the commit before, or opening."""
+        if not trials:
+            return
+        with _explained(self.path), self._connection:
+            self._connection.execute(SPANS)
+            self._connection.executemany("INSERT INTO trial VALUES (?, ?, ?, ?, ?)", [_row(t) for t in trials])
+            now = time.time()
+            self._connection.execute("INSERT INTO span VALUES (?, ?, ?)", (trials[0].position, self._since, now))
+        self._since = now
+
+    def spans(self) -> list[tuple[float, float]]:
+        """When each trial was begun and when it was safe, in seconds since 1970; empty where nobody noted it.
+
+        Trials of one commit share a span.
+        """
+        from bisect import bisect_right
+
+        with _explained(self.path):
+            if not self._connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'span'").fetchone():
+                return []
+            positions = [row[0] for row in self._connection.execute("SELECT position FROM trial ORDER BY position")]
+            rows = self._connection.execute("SELECT first, started, finished FROM span ORDER BY first").fetchall()
+        firsts = [row[0] for row in rows]
+        found = [bisect_right(firsts, position) - 1 for position in positions]
+        return [] if -1 in found else [(rows[i][1], rows[i][2]) for i in found]
 
     def state(self) -> dict[str, Any] | None:
         """Whatever else the algorithm has to remember between runs (`exact`: how far it is)."""

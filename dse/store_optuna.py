@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +68,7 @@ class OptunaStore:
             for name, values in self._knobs.items()
             if len(values) > 1
         }
+        self._since = time.time()
 
     @classmethod
     def create(cls, path: Path, question: Mapping[str, Any]) -> OptunaStore:
@@ -119,8 +121,19 @@ class OptunaStore:
         """
         with _explained(self.path), self._storage.engine.connect() as connection:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
-            _insert(connection, self._study._study_id, [self._frozen(trial) for trial in trials])
+            _insert(connection, self._study._study_id, [self._frozen(trial) for trial in trials], self._since)
             connection.commit()
+        self._since = time.time()
+
+    def spans(self) -> list[tuple[float, float]]:
+        """When each trial was begun and when it was safe, in seconds since 1970; trials of one commit share a span."""
+        from optuna.trial import TrialState
+
+        with _explained(self.path):
+            stored = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        found = [(t.datetime_start, t.datetime_complete) for t in stored if self._is_ours(t)]
+        spans = [(start.timestamp(), end.timestamp()) for start, end in found if start is not None and end is not None]
+        return spans if len(spans) == len(found) else []
 
     def close(self) -> None:
         _dispose(self._storage)
@@ -161,8 +174,10 @@ class OptunaStore:
         )
 
 
-def _insert(connection: sqlalchemy.Connection, study_id: int, trials: Sequence[optuna.trial.FrozenTrial]) -> None:
-    """Insert finished trials as the RDBStorage of Optuna 5 does."""
+def _insert(
+    connection: sqlalchemy.Connection, study_id: int, trials: Sequence[optuna.trial.FrozenTrial], since: float
+) -> None:
+    """Insert finished trials, begun at `since` (seconds since 1970), as the RDBStorage of Optuna 5 does."""
     from optuna.distributions import distribution_to_json
     from optuna.storages._rdb import models
     from sqlalchemy import func, insert, select
@@ -174,7 +189,8 @@ def _insert(connection: sqlalchemy.Connection, study_id: int, trials: Sequence[o
     table = models.TrialModel.__table__
     last, count = connection.execute(select(func.max(table.c.trial_id), func.count(table.c.trial_id))).one()
     numbered = list(enumerate(trials, start=(last or 0) + 1))
-    now = datetime.now(UTC).replace(tzinfo=None)
+    # Optuna writes the local time without its zone.
+    started, now = datetime.fromtimestamp(since), datetime.now()
     rows(
         models.TrialModel,
         [
@@ -183,7 +199,7 @@ def _insert(connection: sqlalchemy.Connection, study_id: int, trials: Sequence[o
                 "number": count + i,
                 "study_id": study_id,
                 "state": trial.state,
-                "datetime_start": now,
+                "datetime_start": started,
                 "datetime_complete": now,
             }
             for i, (trial_id, trial) in enumerate(numbered)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from dse.result import StudyResult, read_result
 from dse.run import run_study
 from dse.status import status_of
+from dse.store import read_store
 from dse.store_optuna import OptunaStore
 from dse.study import Constraint, StudySpec, Trial, differences, parse_constraint
 from search_spaces.errors import UserError
@@ -297,3 +299,31 @@ def test_study_specs_refuse_what_makes_no_sense() -> None:
         with pytest.raises(UserError, match=message):
             fakes.spec("nsga2", **change)
     json.dumps(fakes.spec("nsga2").question(fakes.FakeEvaluator().fingerprint()))
+
+
+@pytest.mark.parametrize("algorithm", KINDS)
+def test_a_store_knows_when_its_trials_were_made(algorithm: str, tmp_path: Path) -> None:
+    before = time.time()
+    spec = fakes.spec(algorithm, batch_size=10)
+    run(spec, tmp_path, budget=25)
+    between = time.time()
+    run(spec, tmp_path, budget=40)
+    store = read_store(tmp_path)
+    spans = np.array(store.spans())
+    store.close()
+    assert spans.shape == (40, 2)
+    assert before <= spans[0, 0] and spans[-1, 1] <= time.time()
+    assert (spans[:, 0] <= spans[:, 1]).all() and (np.diff(spans[:, 1]) >= 0).all()
+    assert (spans[:25] <= between).all() and (spans[25:] >= between).all(), "the pause belongs to no trial"
+
+
+def test_a_study_of_before_there_were_times_has_none(tmp_path: Path) -> None:
+    spec = fakes.spec("nsga2")
+    run(spec, tmp_path)
+    with sqlite3.connect(tmp_path / "study.db") as connection:
+        connection.execute("DROP TABLE span")
+    connection.close()
+    run(spec, tmp_path, budget=20)
+    store = read_store(tmp_path)
+    assert len(store.trials()) == 20 and store.spans() == []
+    store.close()
