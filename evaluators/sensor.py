@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Literal
 
 import numpy as np
 
 from evaluators import components
-from evaluators.components import dram_access_pj, mac_pj
+from evaluators.components import dram_access_pj, mac
 from evaluators.dvfs import NODES, supply_v
 from evaluators.mapper import layer as mapper
 from evaluators.mapper.energy import EnergyTable, Priced, price
@@ -27,7 +27,7 @@ Metric = Literal["edp", "delay", "energy"]
 Operators = Literal["all", "conv"]
 Dvfs = Literal["on", "off", "sized"]
 
-VERSION = 1
+VERSION = 2
 """Bumped by hand whenever a layer's cost changes for another reason than the mapper's or the tables'."""
 
 
@@ -93,7 +93,6 @@ class _Prepared:
     Everything is for the whole layer: candidates of one group times its groups.
     """
 
-    priced: Priced
     cycles: np.ndarray
     compute_cycles: np.ndarray
     storage_pj: np.ndarray
@@ -134,9 +133,12 @@ class SensorModel:
         pairs = [(shape, a) for a in architectures if self._is_priced(a) for shape in sorted(shapes, key=repr)]
         prepare_layers(pairs, self.settings.energy_table, self.memo, workers=workers, progress=progress)
 
-    def area_mm2(self, architecture: Architecture) -> float:
-        """Sum of component area × instances in mm², DRAM not included. Raises IllegalDesign."""
-        return self._price(architecture).area_mm2
+    def area_mm2(self, architecture: Architecture, clock_hz: float) -> float:
+        """Sum of component area × instances in mm², DRAM not included; only "sized" asks for the clock.
+
+        Raises IllegalDesign for a component outside the tables or a clock above them.
+        """
+        return self._priced_at(architecture, clock_hz).area_mm2
 
     def clock_limit_hz(self, architecture: Architecture) -> float | None:
         """The clock that the slowest memory allows at the nominal supply, None where none limits it."""
@@ -158,15 +160,13 @@ class SensorModel:
             at_v = supply_v(clock_hz, limit_hz, node)  # also refuses a clock above the limit
         if settings.dvfs != "on":
             at_v = nominal_v
+        priced = self._priced_at(architecture, clock_hz)
         scale = (at_v / nominal_v) ** 2
-        leakage_w = 0.0 if settings.dvfs == "off" else ready.priced.leakage_w
-        per_mac_pj = ready.priced.mac.read_pj
-        if settings.dvfs == "sized":
-            per_mac_pj = mac_pj(architecture.mac, clock_hz)
-        dram_pj = dram_access_pj(ready.priced.dram, dram)
+        leakage_w = 0.0 if settings.dvfs == "off" else priced.leakage_w
+        dram_pj = dram_access_pj(priced.dram, dram)
 
         latency_s = ready.cycles / clock_hz
-        dynamic_j = (ready.storage_pj + ready.macs[:, None] * per_mac_pj) * (scale * 1e-12)
+        dynamic_j = (ready.storage_pj + ready.macs[:, None] * priced.mac.read_pj) * (scale * 1e-12)
         dram_j = ready.dram_accesses * (dram_pj * 1e-12)
         leakage_j = leakage_w * latency_s
         energy_j = dynamic_j + dram_j + leakage_j
@@ -176,7 +176,7 @@ class SensorModel:
         def chosen(values: np.ndarray) -> np.ndarray:
             return np.where(ready.costed, values[rows, best], 0.0)
 
-        interpolated = ready.priced.interpolated
+        interpolated = priced.interpolated
         return LayerCosts(
             energy_j=chosen(energy_j),
             latency_s=chosen(latency_s),
@@ -199,6 +199,11 @@ class SensorModel:
     def _price(self, architecture: Architecture) -> Priced:
         return price(architecture, self.settings.energy_table)
 
+    def _priced_at(self, architecture: Architecture, clock_hz: float) -> Priced:
+        """The figures of a chip made for this clock: under "sized" its MACs are synthesised for it."""
+        priced = self._price(architecture)
+        return replace(priced, mac=mac(architecture.mac, clock_hz)) if self.settings.dvfs == "sized" else priced
+
     def _is_priced(self, architecture: Architecture) -> bool:
         try:
             self._price(architecture)
@@ -219,9 +224,7 @@ class SensorModel:
     def _prepare_one(self, network: Network, architecture: Architecture) -> _Prepared:
         priced = self._price(architecture)
         shapes = [layer.shape for layer in network.layers if layer.shape is not None and self._costed(layer)]
-        found = map_layers(
-            [(shape, architecture) for shape in shapes], self.settings.energy_table, self.memo
-        )
+        found = map_layers([(shape, architecture) for shape in shapes], self.settings.energy_table, self.memo)
         per_layer: list[tuple[Candidate, ...]] = []
         macs = np.zeros(len(network.layers))
         groups = np.ones(len(network.layers))
@@ -251,7 +254,6 @@ class SensorModel:
             return rows
 
         return _Prepared(
-            priced,
             table(lambda c: c.cycles),
             table(lambda c: c.compute_cycles),
             table(lambda c: c.on_chip_pj),
@@ -294,7 +296,5 @@ def _moving(layer: Layer, priced: Priced) -> Candidate:
         1,
     )
     figures = priced.levels[outermost]
-    on_chip_pj = (
-        ceil(words_in / buffer.block) * figures.read_pj + ceil(words_out / buffer.block) * figures.write_pj
-    )
+    on_chip_pj = ceil(words_in / buffer.block) * figures.read_pj + ceil(words_out / buffer.block) * figures.write_pj
     return Candidate(cycles, cycles, on_chip_pj, ceil(words_in / dram.block) + ceil(words_out / dram.block), "")

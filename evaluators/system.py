@@ -10,7 +10,7 @@ For one frame, with the layers before the cut on the sensor node and the others 
 - ``total_energy_j`` = sensor + edge energy (the edge node's own PHY is part of its constant power);
 - ``throughput_fps`` = 1 / the longest of sensor, link and edge latency;
 - ``sensor_power_w`` = sensor energy × frame rate;
-- ``area_mm2``: the accelerator without DRAM, also where the cut leaves it nothing to do;
+- ``area_mm2``: the accelerator without DRAM, made for the clock, also where the cut leaves it nothing to do;
 - ``sensor_memory_bytes`` = weights before the cut + the largest sum of live activations, in the accelerator's widths.
 
 With no layer before the cut the accelerator costs nothing. A layer that the accelerator cannot map makes a design
@@ -111,7 +111,7 @@ class Sensor(Protocol):
 
     def layer_costs(self, network: Network, architecture: Architecture, clock_hz: float, dram: str) -> LayerCosts: ...
 
-    def area_mm2(self, architecture: Architecture) -> float: ...
+    def area_mm2(self, architecture: Architecture, clock_hz: float) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -148,6 +148,7 @@ class _SensorTable:
     """One architecture at one clock with one DRAM: sums over the layers before every cut of the network."""
 
     layers: LayerCosts
+    area_mm2: float
     energy_j: np.ndarray
     latency_s: np.ndarray
     blocked: tuple[str, ...]  # per cut: why its first unmapped layer does not map, "" if all map
@@ -176,7 +177,6 @@ class System:
         self._edge_progress = edge_progress
         self._edge: EdgeProfile | None = None
         self._tables: dict[tuple[Architecture, float, str], _SensorTable | IllegalDesign] = {}
-        self._areas: dict[Architecture, float] = {}
         self._transfers: dict[tuple[int, str], LinkCost] = {}
         self._cut_index = {cut.name: i for i, cut in enumerate(network.cuts)}
         self._member = np.zeros((len(network.cuts), len(network.layers)))
@@ -192,7 +192,6 @@ class System:
         """Every metric of one design point, in the order of `METRICS`. Raises IllegalDesign."""
         architecture, clock_hz, dram = _hardware(point)
         cut, link = self._cut_and_link(point)
-        area_mm2 = self._area_mm2(architecture)
         table = self._table(architecture, clock_hz, dram)
         if table.blocked[cut]:
             raise IllegalDesign(UNMAPPED, table.blocked[cut])
@@ -204,7 +203,7 @@ class System:
             phy_energy_j=np.array([sent.energy_j]),
             link_latency_s=np.array([sent.latency_s]),
             link_utilisation=np.array([sent.utilisation]),
-            area_mm2=area_mm2,
+            area_mm2=np.array([table.area_mm2]),
             memory_bytes=self._memory_bytes(architecture)[[cut]],
         )
         return {name: float(found[name][0]) for name in METRICS}
@@ -327,14 +326,12 @@ class System:
         block_of = tuple(int(i) for i in arch_indices)
         try:
             architecture = _build(space.architecture_values(block_of))
-            area_mm2 = self._area_mm2(architecture)
         except IllegalDesign as error:
             codes[:] = code(error.reason)
             empty = {name: np.full(shape, np.nan) for name in METRICS}
             return Block(block_of, empty, codes, tuple(reasons))
 
-        energy_j = np.full(shape[:3], np.nan)
-        latency_s = np.full(shape[:3], np.nan)
+        energy_j, latency_s, area_mm2 = (np.full(shape[:3], np.nan) for _ in range(3))
         for i, clock_mhz in enumerate(clocks_mhz):
             for j, dram in enumerate(drams):
                 try:
@@ -342,6 +339,7 @@ class System:
                 except IllegalDesign as error:
                     codes[:, i, j] = code(error.reason)
                     continue
+                area_mm2[:, i, j] = table.area_mm2
                 energy_j[:, i, j] = table.energy_j[cuts]
                 latency_s[:, i, j] = table.latency_s[cuts]
                 blocked = [k for k, cut in enumerate(cuts) if table.blocked[cut]]
@@ -359,7 +357,7 @@ class System:
             phy_energy_j=of_links("energy_j"),
             link_latency_s=of_links("latency_s"),
             link_utilisation=of_links("utilisation"),
-            area_mm2=area_mm2,
+            area_mm2=area_mm2[..., None],
             memory_bytes=self._memory_bytes(architecture)[cuts].reshape(-1, 1, 1, 1),
         )
         metrics = {name: np.where(codes == 0, found[name], np.nan) for name in METRICS}
@@ -444,7 +442,7 @@ class System:
         phy_energy_j: np.ndarray,
         link_latency_s: np.ndarray,
         link_utilisation: np.ndarray,
-        area_mm2: float,
+        area_mm2: np.ndarray,
         memory_bytes: np.ndarray,
     ) -> dict[str, np.ndarray]:
         """The metrics from their parts: the formulas of the module, on arrays that broadcast against `cuts`."""
@@ -461,7 +459,7 @@ class System:
             "link_latency_s": link_latency_s,
             "edge_latency_s": edge_latency_s,
             "throughput_fps": 1.0 / slowest_s,
-            "area_mm2": np.full(cuts.shape, area_mm2),
+            "area_mm2": area_mm2,
             "sensor_power_w": sensor_energy_j * self.settings.frame_rate_fps,
             "link_utilisation": link_utilisation,
             "sensor_memory_bytes": memory_bytes,
@@ -474,7 +472,8 @@ class System:
         found = self._tables.get(key)
         if found is None:
             try:
-                found = self._sum_layers(self._sensor.layer_costs(self.network, architecture, clock_hz, dram))
+                costs = self._sensor.layer_costs(self.network, architecture, clock_hz, dram)
+                found = self._sum_layers(costs, self._sensor.area_mm2(architecture, clock_hz))
             except IllegalDesign as error:
                 found = error
             if len(self._tables) >= TABLES_KEPT:
@@ -484,7 +483,7 @@ class System:
             raise found
         return found
 
-    def _sum_layers(self, costs: LayerCosts) -> _SensorTable:
+    def _sum_layers(self, costs: LayerCosts, area_mm2: float) -> _SensorTable:
         """Sums over every cut; a layer that does not map blocks the cuts it is before and counts as nothing."""
         blocked = [""] * len(self.network.cuts)
         for layer in sorted(costs.unmapped, reverse=True):
@@ -494,6 +493,7 @@ class System:
         maps[list(costs.unmapped)] = False
         return _SensorTable(
             costs,
+            area_mm2,
             self._member @ np.where(maps, costs.energy_j, 0.0),
             self._member @ np.where(maps, costs.latency_s, 0.0),
             tuple(blocked),
@@ -515,12 +515,6 @@ class System:
     def _memory_bytes(self, architecture: Architecture) -> np.ndarray:
         """Weights before each cut and the largest sum of live activations, in bytes of the accelerator's widths."""
         return np.ceil((self._parameters * architecture.weight_bits + self._live * architecture.word_bits) / 8)
-
-    def _area_mm2(self, architecture: Architecture) -> float:
-        found = self._areas.get(architecture)
-        if found is None:
-            found = self._areas[architecture] = self._sensor.area_mm2(architecture)
-        return found
 
     def _network_cut(self, name: KnobValue) -> int:
         try:

@@ -96,7 +96,7 @@ class FakeSensor:
             unmapped=unmapped,
         )
 
-    def area_mm2(self, architecture: Architecture) -> float:
+    def area_mm2(self, architecture: Architecture, clock_hz: float) -> float:
         return 0.01 * _pes(architecture)
 
 

@@ -20,7 +20,7 @@ from search_spaces.accelerators import DRAMS, Component
 from search_spaces.errors import IllegalDesign, unknown
 
 __all__ = [
-    "DRAM_PJ_PER_BIT", "TABLE_CLOCK_S", "VERSION", "Figures", "Provenance", "dram_access_pj", "figures", "mac_pj",
+    "DRAM_PJ_PER_BIT", "TABLE_CLOCK_S", "VERSION", "Figures", "Provenance", "dram_access_pj", "figures", "mac",
 ]  # fmt: skip
 
 VERSION = 1
@@ -39,8 +39,13 @@ _ADDRESS_GENERATION_UM2 = 179.0
 _ADDRESS_GENERATION_IDLE_PJ = 0.0119
 """What a "smart" buffer carries beside its cells: a 32-bit adder in Aladdin's table."""
 
-_MAC_BY_PERIOD_NS = {5.0: (0.0857, 8.63), 2.0: (0.0858, 9.55), 1.0: (0.21, 12.68)}
-"""(adder, multiplier) pJ at 32 bits for MACs synthesised to a clock period; energy = a·n/32 + b·(n/32)²."""
+_MAC_BY_PERIOD_NS = {
+    5.0: ((0.0857, 8.63), (179.0, 4600.0), (0.0119, 0.24)),
+    2.0: ((0.0858, 9.55), (179.0, 5140.0), (0.0048, 0.10)),
+    1.0: ((0.21, 12.68), (278.0, 6350.0), (0.0023, 0.08)),
+}
+"""Per clock period that a MAC is synthesised for, its energy in pJ, area in µm² and idle energy per period in pJ, each
+as (adder, multiplier) at 32 bits: the figure of n bits is adder·n/32 + multiplier·(n/32)²."""
 
 
 @dataclass(frozen=True)
@@ -84,35 +89,28 @@ def dram_access_pj(component: Component, dram: str) -> float:
     return DRAM_PJ_PER_BIT[dram] * component.width_bits
 
 
-def mac_pj(component: Component, clock_hz: float | None = None) -> float:
-    """Energy of one integer MAC in pJ: the 5 ns row, or the row synthesised for a faster clock.
+def mac(component: Component, clock_hz: float | None = None) -> Figures:
+    """Figures of one integer MAC: the 5 ns row, or the row synthesised for a faster clock.
 
-    >>> round(mac_pj(Component("intmac", width_bits=16)), 3)
+    >>> round(mac(Component("intmac", width_bits=16)).read_pj, 3)
     2.2
-    >>> round(mac_pj(Component("intmac", width_bits=16), clock_hz=1e9), 3)
+    >>> round(mac(Component("intmac", width_bits=16), clock_hz=1e9).read_pj, 3)
     3.275
 
     Raises IllegalDesign above 1 GHz, the fastest row there is.
     """
     periods = sorted(_MAC_BY_PERIOD_NS, reverse=True)
-    period_ns = periods[0] if clock_hz is None else 1e9 / clock_hz
-    meets = [p for p in periods if p <= period_ns * (1 + 1e-12)]
+    needed_ns = periods[0] if clock_hz is None else 1e9 / clock_hz
+    meets = [p for p in periods if p <= needed_ns * (1 + 1e-12)]
     if not meets:
         assert clock_hz is not None
         raise IllegalDesign(
             "clock above MAC table",
             f"MACs are tabulated up to {1e3 / min(periods):g} MHz, not {clock_hz / 1e6:g} MHz; lower clock_mhz",
         )
-    adder, multiplier = _MAC_BY_PERIOD_NS[meets[0]]
     n = component.width_bits / 32
-    return adder * n + multiplier * n * n
-
-
-def _mac(component: Component) -> Figures:
-    n = component.width_bits / 32
-    idle_pj = 0.0119 * n + 0.24 * n * n
-    pj = mac_pj(component)
-    return Figures(pj, pj, 179.0 * n + 4600.0 * n * n, idle_pj * 1e-12 / TABLE_CLOCK_S)
+    pj, area_um2, idle_pj = (adder * n + multiplier * n * n for adder, multiplier in _MAC_BY_PERIOD_NS[meets[0]])
+    return Figures(pj, pj, area_um2, idle_pj * 1e-12 / (meets[0] * 1e-9))
 
 
 def _regfile(component: Component) -> Figures:
@@ -220,7 +218,7 @@ def _sram_at_40_nm(component: Component) -> Figures:
 
 
 _BY_KIND: dict[str, Callable[[Component], Figures]] = {
-    "intmac": _mac,
+    "intmac": mac,
     "regfile": _regfile,
     "sram": _sram,
     "dram": lambda c: Figures(0.0, 0.0, 0.0, 0.0),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluators.components import dram_access_pj, figures, mac_pj
+from evaluators.components import dram_access_pj, figures, mac
 from evaluators.mapper.energy import price
 from search_spaces import accelerators
 from search_spaces.accelerators import DRAMS, Component
@@ -32,19 +32,32 @@ def test_register_files_follow_the_table(width: int, depth: int, pj: float, area
     assert found.area_um2 == pytest.approx(area, abs=0.01)
 
 
-@pytest.mark.parametrize(
-    ("bits", "clock_hz", "pj"),
-    [(16, None, 2.20035), (16, 2e8, 2.20035), (16, 5e8, 2.4304), (16, 1e9, 3.275), (8, None, 0.5608), (32, 1e9, 12.89)],
-)
-def test_macs_follow_the_table(bits: int, clock_hz: float | None, pj: float) -> None:
-    assert mac_pj(Component("intmac", width_bits=bits), clock_hz) == pytest.approx(pj, rel=1e-9)
+# bits, clock, pJ, area µm², idle pJ per period: rows of Accelergy 0.4's Aladdin tables at 45 nm
+MACS = [
+    (16, None, 2.20035, 1239.5, 0.06595, 5e-9),
+    (16, 2e8, 2.20035, 1239.5, 0.06595, 5e-9),
+    (16, 5e8, 2.4304, 1374.5, 0.0274, 2e-9),
+    (16, 1e9, 3.275, 1726.5, 0.02115, 1e-9),
+    (8, None, 0.5608, 332.25, 0.017975, 5e-9),
+    (32, 5e8, 9.6358, 5319.0, 0.1048, 2e-9),
+    (32, 1e9, 12.89, 6628.0, 0.0823, 1e-9),
+]
+
+
+@pytest.mark.parametrize(("bits", "clock_hz", "pj", "area", "idle_pj", "period_s"), MACS)
+def test_macs_follow_the_table(
+    bits: int, clock_hz: float | None, pj: float, area: float, idle_pj: float, period_s: float
+) -> None:
+    found = mac(Component("intmac", width_bits=bits), clock_hz)
+    assert (found.read_pj, found.area_um2) == (pytest.approx(pj, rel=1e-9), pytest.approx(area, rel=1e-9))
+    assert found.leakage_w == pytest.approx(idle_pj * 1e-12 / period_s, rel=1e-9)
 
 
 def test_a_clock_between_rows_takes_the_row_that_meets_it() -> None:
     unit = Component("intmac", width_bits=16)
-    assert mac_pj(unit, 501e6) == mac_pj(unit, 1e9)
+    assert mac(unit, 501e6) == mac(unit, 1e9)
     with pytest.raises(IllegalDesign, match="up to 1000 MHz, not 1001 MHz"):
-        mac_pj(unit, 1001e6)
+        mac(unit, 1001e6)
 
 
 def test_sram_rows_are_the_tables_and_marked_so() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluators.components import dram_access_pj, mac_pj
+from evaluators.components import dram_access_pj, mac
 from evaluators.dvfs import NODES, supply_v
 from evaluators.mapper.energy import price
 from evaluators.mapper.layer import map_layer
@@ -52,10 +52,11 @@ def test_costs_equal_the_formula_over_all_candidates(name: str, metric: str, dvf
     volts = supply_v(clock_hz, limit_hz, chip.technology_nm) if dvfs == "on" else nominal_v
     options = []
     for c in found.candidates:
-        per_mac = mac_pj(chip.mac, clock_hz if dvfs == "sized" else None)
-        on_chip = (c.on_chip_pj + found.macs * per_mac) * (volts / nominal_v) ** 2
+        unit = mac(chip.mac, clock_hz if dvfs == "sized" else None)
+        on_chip = (c.on_chip_pj + found.macs * unit.read_pj) * (volts / nominal_v) ** 2
         off_chip = c.dram_accesses * dram_access_pj(priced.dram, dram)
-        leaks = 0.0 if dvfs == "off" else priced.leakage_w * c.cycles / clock_hz
+        leakage_w = priced.leakage_w + chip.instances(-1) * (unit.leakage_w - priced.mac.leakage_w)
+        leaks = 0.0 if dvfs == "off" else leakage_w * c.cycles / clock_hz
         options.append(((on_chip + off_chip) * 1e-12 + leaks, c.cycles / clock_hz))
     key = {"edp": lambda o: o[0] * o[1], "delay": lambda o: (o[1], o[0]), "energy": lambda o: o}[metric]
     energy_j, latency_s = min(options, key=key)
@@ -111,6 +112,18 @@ def test_the_clock_is_a_real_decision_under_dvfs_and_none_without() -> None:
     assert len({c.energy_j.sum() for c in off}) == 1
     with pytest.raises(IllegalDesign, match="2000 MHz is above"):
         SensorModel(SensorSettings(), Memo()).layer_costs(network, chip, 2e9, "lpddr4")
+
+
+def test_only_sized_macs_change_the_area_with_the_clock() -> None:
+    """168 MACs of 16 bits: 1239.5 µm² each at 5 ns, 1374.5 at 2 ns, 1726.5 at 1 ns; nothing else has a `lat` row."""
+    chip = accelerators.build("eyeriss_like")
+    area = {
+        dvfs: [SensorModel(SensorSettings(dvfs=dvfs), Memo()).area_mm2(chip, f) for f in (1e8, 2e8, 4e8, 8e8)]
+        for dvfs in ("on", "off", "sized")
+    }
+    assert area["on"] == area["off"] == [price(chip).area_mm2] * 4
+    grown = [168 * (um2 - 1239.5) * 1e-6 for um2 in (1239.5, 1239.5, 1374.5, 1726.5)]
+    assert area["sized"] == pytest.approx([price(chip).area_mm2 + more for more in grown], rel=1e-12)
 
 
 def test_a_layer_is_searched_once_for_all_clocks_and_processes(tmp_path: Path) -> None:

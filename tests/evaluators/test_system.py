@@ -73,7 +73,7 @@ def slow_metrics(point, sensor, given):
         "link_latency_s": sent.latency_s,
         "edge_latency_s": edge_s,
         "throughput_fps": 1 / max(sensor_s, sent.latency_s, edge_s),
-        "area_mm2": sensor.area_mm2(chip),
+        "area_mm2": sensor.area_mm2(chip, 1e8),
         "sensor_power_w": sensor_j * given.frame_rate_fps,
         "link_utilisation": sent.utilisation,
         "sensor_memory_bytes": ceil((weights + peak_activation_elements(NETWORK, cut) * chip.word_bits) / 8),

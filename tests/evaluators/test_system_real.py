@@ -30,9 +30,10 @@ def memo():
     return Memo(None)
 
 
-def test_blocks_equal_points_and_both_kinds_of_illegal_designs_occur(memo):
+@pytest.mark.parametrize("dvfs", ["on", "sized"])
+def test_blocks_equal_points_and_both_kinds_of_illegal_designs_occur(memo, dvfs):
     """Filters of 5 rows do not map on columns of 4 PEs, and no memory here is fast enough for 2 GHz."""
-    whole = System(LENET, SystemSettings(), memo)
+    whole = System(LENET, SystemSettings(SensorSettings(dvfs=dvfs)), memo)
     reasons = set()
     for arch in SPACE.architectures():
         block = whole.architecture_block(SPACE, arch)
@@ -59,7 +60,7 @@ def test_a_sum_over_the_real_layers(memo):
     costs = model.layer_costs(LENET, chip, 100e6, "lpddr4")
     assert metrics["accelerator_energy_j"] == pytest.approx(fsum(costs.energy_j), rel=1e-12)
     assert metrics["sensor_latency_s"] == pytest.approx(fsum(costs.latency_s), rel=1e-12)
-    assert metrics["area_mm2"] == model.area_mm2(chip)
+    assert metrics["area_mm2"] == model.area_mm2(chip, 100e6)
     weights = sum(layer.parameters for layer in LENET.layers)
     assert metrics["sensor_memory_bytes"] > weights * chip.weight_bits / 8
 
