@@ -14,7 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 
-__all__ = ["Front", "FrontStream", "hypervolume", "reference_point"]
+__all__ = ["Front", "FrontStream", "extent", "hypervolume", "reference_point"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,13 +143,21 @@ class FrontStream:
         return Front(self.objectives, self.columns, indices[order], metrics[order])
 
 
+def extent(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The best value of each objective over (n, objectives), n > 0, and the range from it to the worst.
+
+    Where all values are equal the range is that value, or 1 where it is 0, so that one may divide by it.
+    """
+    best, worst = values.min(axis=0), values.max(axis=0)
+    span = np.where(worst > best, worst - best, np.abs(worst))
+    return best, np.where(span > 0, span, 1.0)
+
+
 def reference_point(fronts: Sequence[Front], margin: float = 0.1) -> np.ndarray:
     """The worst value of each objective over all fronts, moved outwards by `margin` of the range (of the value
     itself where the range is zero): dominated by every design of every front."""
     stacked = np.concatenate([front.distinct for front in fronts])
-    worst, best = stacked.max(axis=0), stacked.min(axis=0)
-    span = np.where(worst > best, worst - best, np.abs(worst))
-    return worst + margin * np.where(span > 0, span, 1.0)
+    return stacked.max(axis=0) + margin * extent(stacked)[1]
 
 
 def hypervolume(front: Front, reference: np.ndarray) -> float:

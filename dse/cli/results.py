@@ -43,16 +43,56 @@ def show(result: StudyResult, as_json: bool, limit: int | None = None) -> None:
 
 def _front(
     folder: Folder,
+    pick: Annotated[
+        str | None,
+        typer.Option(
+            help="One design, and what its neighbours cost or save: knee, min-energy, min-latency, weights=0.3,0.7.",
+            show_default="the whole front",
+        ),
+    ] = None,
+    where: Annotated[
+        str | None,
+        typer.Option(
+            help="Only designs that meet this, as in 'latency_ms<20 and area_mm2<3'; metrics and knobs by name.",
+            show_default="all",
+        ),
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=0, help="Rows to show.", show_default="all")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the front that a study has found so far, from its study.db.
+    """Show the front that a study has found so far, from its study.db, or choose one of its designs.
 
     paretocut front results/squeezenet-exact-s1
+
+    paretocut front results/squeezenet-exact-s1 --pick knee --where "latency_ms<20 and area_mm2<3"
     """
     from dse.result import read_result
 
-    show(read_result(folder), as_json, limit)
+    result = read_result(folder)
+    if pick is None and where is None:
+        show(result, as_json, limit)
+        return
+    from dse.choose import choose, restrict
+    from dse.report import designs, run_record
+    from dse.report.choice import choice_json, choice_text, condition_note
+    from dse.report.table import WIDE, console, front_table
+    from dse.where import parse_where
+    from evaluators.costs import METRICS
+
+    condition = None if where is None else parse_where(where, METRICS, result.knobs)
+    kept = result if condition is None else restrict(result, condition)
+    choice = None if pick is None else choose(kept, pick)
+    if as_json:
+        found = {"run": run_record(result), "front": designs(kept)}
+        typer.echo(json.dumps(found | {"choice": choice and choice_json(kept, choice, condition)}, indent=2))
+        return
+    screen = console()
+    if choice is None or pick is None:
+        screen.print(front_table(kept, limit, wide=screen.width >= WIDE))
+    else:
+        screen.print(choice_text(kept, choice, pick))
+    if condition is not None:
+        screen.print(condition_note(result, kept, condition), soft_wrap=True)
 
 
 def _compare(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dse.report.labels import LABELS, scaled
 from dse.result import StudyResult
 
 if TYPE_CHECKING:
@@ -17,29 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_compare", "plot_front"]
 
-LABELS = {
-    "sensor_energy_j": ("sensor energy per frame", "mJ", 1e3),
-    "latency_s": ("end-to-end latency", "ms", 1e3),
-    "total_energy_j": ("sensor and edge energy per frame", "mJ", 1e3),
-    "edge_energy_j": ("edge energy per frame", "mJ", 1e3),
-    "accelerator_energy_j": ("accelerator energy per frame", "mJ", 1e3),
-    "phy_energy_j": ("PHY energy per frame", "mJ", 1e3),
-    "sensor_latency_s": ("sensor latency", "ms", 1e3),
-    "link_latency_s": ("link latency", "ms", 1e3),
-    "edge_latency_s": ("edge latency", "ms", 1e3),
-    "area_mm2": ("accelerator area", "mm²", 1.0),
-    "throughput_fps": ("throughput", "frames/s", 1.0),
-    "sensor_power_w": ("sensor power", "mW", 1e3),
-    "link_utilisation": ("link utilisation", "share", 1.0),
-    "sensor_memory_bytes": ("sensor memory", "KiB", 1 / 1024),
-}
 MARKERS = ("*", "P", "X", "D", "^", "v")
 
 
 def plot_front(result: StudyResult, path: Path) -> None:
     """Write one study's front as PNG."""
     figure, axes = _canvas()
-    x, y = (_scaled(name, result.front.column(name)) for name in result.objectives[:2])
+    x, y = (scaled(name, result.front.column(name)) for name in result.objectives[:2])
     if len(result.front):
         if len(result.objectives) == 2:
             axes.step(x, y, where="post", color="0.8", linewidth=1, zorder=1)
@@ -61,7 +46,7 @@ def plot_front(result: StudyResult, path: Path) -> None:
                 zorder=3,
             )
     for marker, baseline in zip(MARKERS, result.baselines, strict=False):
-        place = [float(_scaled(name, np.array(baseline.metrics[name]))) for name in result.objectives[:2]]
+        place = [float(scaled(name, np.array(baseline.metrics[name]))) for name in result.objectives[:2]]
         label = baseline.title.replace(", ", ",\n") + ("\n(breaks a constraint)" if baseline.broken else "")
         axes.scatter(
             place[0],
@@ -97,7 +82,7 @@ def plot_compare(comparison: Comparison, path: Path) -> None:
     objectives = results[0].objectives[:2]
     colours = _colours(len(results))
     for k, (colour, result) in enumerate(zip(colours, results, strict=True)):
-        points = np.stack([_scaled(name, result.front.distinct[:, i]) for i, name in enumerate(objectives)])
+        points = np.stack([scaled(name, result.front.distinct[:, i]) for i, name in enumerate(objectives)])
         if len(result.objectives) == 2:
             axes.step(*points, where="post", color=colour, linewidth=1.2, zorder=2)
         axes.scatter(
@@ -110,7 +95,7 @@ def plot_compare(comparison: Comparison, path: Path) -> None:
             label=comparison.labels[k],
             zorder=3,
         )
-    place = [float(_scaled(name, comparison.reference[i])) for i, name in enumerate(objectives)]
+    place = [float(scaled(name, comparison.reference[i])) for i, name in enumerate(objectives)]
     axes.scatter(place[0], place[1], marker="+", s=80, color="black", label="reference point", zorder=4)
     _finish(axes, objectives)
     axes.set_title("Pareto fronts compared", fontsize=11)
@@ -131,10 +116,6 @@ def _colours(n: int) -> list[Any]:
     from matplotlib import colormaps
 
     return [colormaps["turbo"](0.05 + 0.9 * i / max(1, n - 1)) for i in range(n)]
-
-
-def _scaled(metric: str, values: np.ndarray) -> np.ndarray:
-    return values * LABELS[metric][2]
 
 
 def _finish(axes: Axes, objectives: Sequence[str]) -> None:

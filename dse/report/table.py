@@ -10,7 +10,9 @@ from rich.console import Console, Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from dse.choose import smallest
 from dse.report import describe_hardware
+from dse.report.labels import number
 from dse.result import StudyResult
 from search_spaces import accelerators
 
@@ -74,19 +76,19 @@ def front_table(result: StudyResult, limit: int | None = None, *, wide: bool = T
         table.add_column(name.replace("_", "\n"), justify="right")
     table.add_column("equal\ndesigns", justify="right")
 
-    def cells(number: str, cut: str, knobs: Mapping[str, Any], metrics: Mapping[str, float], equal: str) -> list[str]:
-        shown = [number, cut, describe_hardware(knobs, searched), f"{knobs['clock_mhz']:g}"]
+    def cells(point: str, cut: str, knobs: Mapping[str, Any], metrics: Mapping[str, float], equal: str) -> list[str]:
+        shown = [point, cut, describe_hardware(knobs, searched), f"{knobs['clock_mhz']:g}"]
         shown += [str(knobs["dram"])] if several_drams else []
         shown += [str(knobs["link"])]
-        shown += [_number(metrics[name] * scale) for name, _, scale in figures]
-        return [*shown, *(_number(metrics[name]) for name in extra), equal]
+        shown += [number(metrics[name] * scale) for name, _, scale in figures]
+        return [*shown, *(number(metrics[name]) for name in extra), equal]
 
     groups = result.front.groups()
-    for number, (start, end) in enumerate(groups if limit is None else groups[:limit], start=1):
-        smallest = min(range(start, end), key=lambda i: (result.front.row(i)["area_mm2"], i))
-        knobs = result.design(result.front.indices[smallest])
+    for point, (start, end) in enumerate(groups if limit is None else groups[:limit], start=1):
+        shown = smallest(result.front, start, end)
+        knobs = result.design(result.front.indices[shown])
         equal = f"{end - start:,}" if end - start > 1 else ""
-        table.add_row(*cells(str(number), str(knobs["cut"]), knobs, result.front.row(smallest), equal))
+        table.add_row(*cells(str(point), str(knobs["cut"]), knobs, result.front.row(shown), equal))
     table.add_section()
     broken: list[str] = []
     for baseline in result.baselines:
@@ -154,13 +156,6 @@ def _title(result: StudyResult) -> str:
     network = f"{question.get('network.name', 'network')}"
     found = "exact for this space" if result.exact else f"found by {question['algorithm']}"
     return f"Pareto front of {network}: {result.front.size} points, {len(result.front):,} designs, {found}"
-
-
-def _number(value: float) -> str:
-    """Four significant digits, no exponent where people read none."""
-    if value == 0:
-        return "0"
-    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:#.4g}" if abs(value) >= 1e-4 else f"{value:.1e}"
 
 
 def summary(result: StudyResult) -> str:

@@ -95,6 +95,23 @@ def test_front_shows_what_is_in_the_study(results: Path, capsys: pytest.CaptureF
     assert json.loads(paretocut(capsys, "front", str(results / "exact"), "--json")[1])["front"] == shown["front"]
 
 
+def test_front_chooses_a_design_and_says_what_others_cost(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = str(results / "exact")
+    status, out, errors = paretocut(
+        capsys, "front", folder, "--pick", "knee", "--where", "latency_ms<30 and area_mm2<2"
+    )
+    assert status == 0 and not errors
+    assert "Rule: " in out and "nearest with less sensor energy" in out and "all on the edge" in out
+    assert "no objective here" in out, "what filtering the front does not say"
+    _, out, _ = paretocut(capsys, "front", folder, "--pick", "min-latency", "--where", "accelerator=='row'", "--json")
+    shown = json.loads(out)
+    assert {design["accelerator"] for design in shown["front"]} == {"row"}
+    assert shown["choice"]["metrics"]["latency_s"] == min(design["latency_s"] for design in shown["front"])
+    assert shown["run"]["front_designs"] > len(shown["front"])
+    status, out, _ = paretocut(capsys, "front", folder, "--where", "link=='10gbase-t'")
+    assert status == 0 and "of the front's" in out and "100base-t" not in out.split("all on the")[0]
+
+
 def test_compare_has_one_reference_point(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     both = [str(results / "exact"), str(results / "random")]
     status, out, _ = paretocut(capsys, "compare", *both, "--plot", str(results / "both.png"), "--json")
@@ -153,6 +170,9 @@ def test_status_lists_studies(
         (["run", "broken.py"], "line 1"),
         (["front", "nowhere"], "no study in nowhere"),
         (["front", "torn"], "damaged"),
+        (["front", "study", "--pick", "best"], "--pick takes knee"),
+        (["front", "study", "--where", "latencyms<3"], "did you mean 'latency_s'"),
+        (["front", "study", "--where", "latency_ns<3"], "none of the"),
         (["run", "asks.py", "--algorithm", "random", "--budget", "0"], "at least 1, not 0"),
         (["frnt"], "No such command 'frnt'"),
         (["run", "--sed", "1"], "--sed"),
@@ -170,6 +190,9 @@ def test_a_mistake_is_one_line_and_exit_2(
     (tmp_path / "empty.py").write_text("")
     (tmp_path / "broken.py").write_text("def study(:")
     (tmp_path / "asks.py").write_text("from tests.dse import fakes\ndef study(): return fakes.spec('random')")
+    run_study(
+        fakes.spec("random", space=fakes.tiny_space()), tmp_path / "study", budget=9, evaluator=fakes.FakeEvaluator()
+    )
     (tmp_path / "torn").mkdir()
     (tmp_path / "torn" / "study.db").write_bytes(b"SQLite format 3\0" + bytes(9000))
     before = sorted(tmp_path.iterdir())
