@@ -1,0 +1,195 @@
+"""Layers on accelerators by Timeloop itself: its own mapper's choice, and its figures for mappings of ours.
+
+Answers are kept in the memo under everything they depend on: the complete input, the tool's digest, and the version
+of this wrapper. That a layer does not map is an answer too; a tool that failed gave none and raises TimeloopError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evaluators.mapper.energy import EnergyTable, price
+from evaluators.mapper.mapping import Mapping, bounds
+from evaluators.memo import Memo, digest
+from evaluators.timeloop.failures import TimeloopError, failure, nothing_maps, warnings_in
+from evaluators.timeloop.output import Broken, Output, dummies, mapspace_size, read_mapping, read_output
+from evaluators.timeloop.process import Job, Run, Tool, find_tool, run_all
+from evaluators.timeloop.render import SearchSettings, mapper_input, model_input, to_yaml
+from search_spaces.accelerators import Architecture
+from search_spaces.errors import IllegalDesign, UserError
+from search_spaces.types import ConvShape
+
+__all__ = ["LIMIT_S", "MAPPER", "MODEL", "VERSION", "Searched", "Timeloop"]
+
+VERSION = 1
+"""Bumped by hand whenever the same run would be read differently; part of every memo key."""
+
+MAPPER, MODEL = "timeloop-mapper", "timeloop-model"
+
+LIMIT_S = 600.0
+"""Wall time after which a run is stopped: a search of the tool may go on for ever."""
+
+INPUT = "in.yaml"
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What `timeloop-mapper` found for one group of a layer, and in a mapspace of how many mappings by its count."""
+
+    output: Output
+    mapping: Mapping
+    mapspace_size: int | None
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """One run that somebody asks for, and how its folder is read."""
+
+    what: str
+    text: str
+    levels: tuple[str, ...]
+    choosing: tuple[str, ...]
+
+
+class Timeloop:
+    """Runs of the tools on the PATH, `workers` at once, remembered across calls.
+
+    With `runs`, every run's folder is kept there; else only those of failed runs are, in the temporary folder.
+    """
+
+    def __init__(self, memo: Memo, *, limit_s: float = LIMIT_S, workers: int = 1, runs: Path | None = None) -> None:
+        if not limit_s > 0:
+            raise UserError(f"a run of Timeloop needs a time limit above 0 s, not {limit_s:g}")
+        if workers < 1:
+            raise UserError(f"runs of Timeloop at once are at least 1, not {workers}")
+        self.memo = memo
+        self.limit_s = limit_s
+        self.workers = workers
+        self.runs = runs
+        self._tools: dict[str, Tool] = {}
+
+    def tool(self, name: str) -> Tool:
+        """The tool of that name, found once. Raises UserError where it is not on the PATH."""
+        if name not in self._tools:
+            self._tools[name] = find_tool(name)
+        return self._tools[name]
+
+    def search(
+        self,
+        layers: Sequence[tuple[ConvShape, Architecture]],
+        settings: SearchSettings,
+        *,
+        table: EnergyTable = "default",
+        dram: str = "lpddr4",
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[Searched | IllegalDesign]:
+        """What the tool's mapper finds for one group of each layer; IllegalDesign where it finds no mapping.
+
+        Raises TimeloopError where the tool fails.
+        """
+        wanted = []
+        for shape, architecture in layers:
+            text = to_yaml(mapper_input(price(architecture, table), shape, dram, settings))
+            wanted.append(_wanted(shape, architecture, text))
+        found = self._answers(MAPPER, wanted, progress)
+        return [
+            IllegalDesign(*data["illegal"])
+            if "illegal" in data
+            else Searched(Output.from_json(data["output"]), Mapping.from_text(data["mapping"]), data["mapspace"])
+            for data in found
+        ]
+
+    def model(
+        self,
+        mappings: Sequence[tuple[ConvShape, Architecture, Mapping]],
+        *,
+        table: EnergyTable = "default",
+        dram: str = "lpddr4",
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[Output | IllegalDesign]:
+        """The tool's figures for one group of each layer under a given mapping; IllegalDesign where it does not fit.
+
+        Raises TimeloopError where the tool fails.
+        """
+        wanted = []
+        for shape, architecture, mapping in mappings:
+            text = to_yaml(model_input(price(architecture, table), shape, dram, mapping))
+            wanted.append(_wanted(shape, architecture, text))
+        found = self._answers(MODEL, wanted, progress)
+        return [
+            IllegalDesign(*data["illegal"]) if "illegal" in data else Output.from_json(data["output"]) for data in found
+        ]
+
+    def _answers(
+        self, name: str, wanted: Sequence[_Wanted], progress: Callable[[int, int], None] | None
+    ) -> list[dict[str, Any]]:
+        tool = self.tool(name)
+        keys = [{"input": digest(one.text), "tool": tool.digest, "wrapper": VERSION} for one in wanted]
+        answers = self.memo.get_many(name, keys)
+        places: dict[str, list[int]] = {}
+        for i, (one, answer) in enumerate(zip(wanted, answers, strict=True)):
+            if answer is None:
+                places.setdefault(one.text, []).append(i)
+        firsts = [i for i, *_ in places.values()]
+        done = len(wanted) - sum(map(len, places.values()))
+        if progress is not None:
+            progress(done, len(wanted))
+        jobs = [Job(wanted[i].what, (INPUT,), {INPUT: wanted[i].text}) for i in firsts]
+        for at, run in run_all(tool.path, jobs, limit_s=self.limit_s, workers=self.workers, runs=self.runs):
+            i = firsts[at]
+            answer = _read(name, wanted[i], run, self.limit_s)
+            self.memo.put(name, keys[i], answer)
+            if self.runs is None:
+                run.discard()
+            for same in places[wanted[i].text]:
+                answers[same] = answer
+            done += len(places[wanted[i].text])
+            if progress is not None:
+                progress(done, len(wanted))
+        return [answer for answer in answers if answer is not None]
+
+
+def _wanted(shape: ConvShape, architecture: Architecture, text: str) -> _Wanted:
+    layer = " ".join(f"{dim}={n}" for dim, n in bounds(shape).items())
+    return _Wanted(
+        f"{layer} on {architecture.name}",
+        text,
+        tuple(level.name for level in architecture.levels),
+        tuple(level.name for level in architecture.levels if level.keeps_choices),
+    )
+
+
+def _read(name: str, one: _Wanted, run: Run, limit_s: float) -> dict[str, Any]:
+    """The answer of a run as the memo keeps it. Raises TimeloopError where it gave none; its folder is then kept."""
+    log = run.log
+
+    def failed(because: str | None = None) -> TimeloopError:
+        return failure(name, one.what, run.argv, run.folder, log, status=run.status, because=because)
+
+    if run.status is None:
+        raise failed(f"it ran for more than {limit_s:g} s; raise the limit or search less")
+    if run.status == 0 and nothing_maps(log):
+        return {"illegal": ["layer does not map", f"{name} finds no mapping of {one.what}"]}
+    if run.status == 1 and "couldn't map level" in log:
+        why = next(line for line in log.splitlines() if "couldn't map level" in line)
+        return {"illegal": ["mapping does not fit", f"{one.what}: {why.removeprefix('ERROR: ')}"]}
+    if run.status != 0:
+        raise failed()
+    try:
+        output = read_output(run.folder, name)
+        if output is None:
+            raise failed()
+        made_up = dummies(run.folder, name)
+        if made_up:
+            raise failed(f"Accelergy knows no energy of {', '.join(made_up)} and would have charged 1 pJ")
+        levels = tuple(level.name for level in output.levels)
+        if levels != one.levels:
+            raise failed(f"its result has the levels {', '.join(levels)}")
+        mapping = read_mapping(run.folder, name, one.levels, one.choosing).to_text() if name == MAPPER else None
+    except Broken as broken:
+        raise failed(str(broken)) from None
+    warned = {**output.to_json(), "warnings": [*output.warnings, *warnings_in(log)]}
+    return {"output": warned, "mapping": mapping, "mapspace": mapspace_size(log)}

@@ -1,0 +1,206 @@
+"""Running Timeloop: each run in a fresh folder, several at once, none left behind.
+
+A run's folder holds its inputs, its outputs and `timeloop.log` (both streams). The tool and all it starts are one
+process group, which is killed at the time limit, when the caller is interrupted, and (on Linux) when the caller dies.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from evaluators.timeloop.failures import TimeloopError
+from search_spaces.errors import UserError
+
+__all__ = ["Job", "Run", "Tool", "find_tool", "run_all"]
+
+LOG = "timeloop.log"
+_POLL_S = 0.005
+
+
+@dataclass(frozen=True)
+class Tool:
+    """An executable, and a digest of it and of its own libraries: the tool has no option that prints its version."""
+
+    name: str
+    path: Path
+    digest: str
+
+    @property
+    def says(self) -> str:
+        """What results name as their source: `timeloop-mapper (sha256 1a2b3c4d5e6f)`."""
+        return f"{self.name} (sha256 {self.digest[:12]})"
+
+
+def find_tool(name: str) -> Tool:
+    """The executable of that name on the PATH. Raises UserError where there is none."""
+    found = shutil.which(name)
+    if found is None:
+        raise UserError(
+            f"{name} is not on the PATH; install Timeloop (https://timeloop.csail.mit.edu/timeloop/installation) "
+            "or see what is missing with: paretocut doctor"
+        )
+    path = Path(found)
+    content = sha256()
+    try:
+        for file in (path, *_own_libraries(path)):
+            content.update(file.read_bytes())
+    except OSError as error:
+        raise UserError(f"cannot read {name}: {error}") from None
+    return Tool(name, path, content.hexdigest())
+
+
+def _own_libraries(path: Path) -> list[Path]:
+    """Shared libraries of Timeloop that the executable loads, in order of name; none where they cannot be listed."""
+    ldd = shutil.which("ldd")
+    if ldd is None:
+        return []
+    try:
+        listed = subprocess.run([ldd, str(path)], capture_output=True, text=True, timeout=20, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    words = {word for line in listed.splitlines() if "timeloop" in line for word in line.split() if "/" in word}
+    return [file for file in map(Path, sorted(words)) if file.is_file()]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: the arguments after the tool's name, the files to lay into its folder, and what it is about."""
+
+    what: str
+    arguments: tuple[str, ...]
+    files: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that ended; `status` None means that it was stopped at the time limit."""
+
+    job: Job
+    argv: tuple[str, ...]
+    folder: Path
+    status: int | None
+    seconds: float
+
+    @property
+    def log(self) -> str:
+        """What the tool wrote to both its streams."""
+        try:
+            return (self.folder / LOG).read_text(errors="replace")
+        except OSError:
+            return ""
+
+    def discard(self) -> None:
+        """Remove the folder and all in it."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def run_all(
+    tool: Path, jobs: Iterable[Job], *, limit_s: float, workers: int = 1, runs: Path | None = None
+) -> Iterator[tuple[int, Run]]:
+    """Run the jobs, `workers` at once, and give out (place, run) as they end.
+
+    Folders are made below `runs`, or below the system's temporary folder; whoever takes a run discards it. Raises
+    TimeloopError where a run cannot be started. Leaving the iterator early stops what still runs.
+    """
+    waiting = list(enumerate(jobs))[::-1]
+    active: dict[int, _Process] = {}
+    try:
+        while waiting or active:
+            while waiting and len(active) < workers:
+                place, job = waiting.pop()
+                active[place] = _Process(tool, job, _fresh_folder(runs))
+            ended = [(place, run) for place, p in active.items() if (run := p.ended(limit_s)) is not None]
+            for place, run in ended:
+                del active[place]
+                yield place, run
+            if not ended:
+                time.sleep(_POLL_S)
+    finally:
+        for process in active.values():
+            process.kill()
+            if runs is None:
+                shutil.rmtree(process.folder, ignore_errors=True)
+
+
+def _fresh_folder(runs: Path | None) -> Path:
+    try:
+        if runs is not None:
+            runs.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix="timeloop-", dir=runs)).resolve()
+    except OSError as error:
+        where = runs if runs is not None else tempfile.gettempdir()
+        raise TimeloopError(f"cannot make a folder for a run of Timeloop in {where}: {error.strerror}") from None
+
+
+class _Process:
+    """One running tool."""
+
+    def __init__(self, tool: Path, job: Job, folder: Path) -> None:
+        self.job = job
+        self.folder = folder
+        self.argv = (str(tool), *job.arguments)
+        self.started = time.monotonic()
+        try:
+            for name, text in job.files.items():
+                (folder / name).write_text(text)
+            with (folder / LOG).open("wb") as log:
+                self.popen = subprocess.Popen(
+                    self.argv,
+                    cwd=folder,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    preexec_fn=_die_with(os.getpid()),
+                )
+        except OSError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise TimeloopError(f"cannot run {tool} on {job.what} in {folder}: {error.strerror or error}") from None
+
+    def ended(self, limit_s: float) -> Run | None:
+        """The run if it has ended or its time is up, which ends it."""
+        status = self.popen.poll()
+        seconds = time.monotonic() - self.started
+        if status is None:
+            if seconds < limit_s:
+                return None
+            self.kill()
+        return Run(self.job, self.argv, self.folder, status, seconds)
+
+    def kill(self) -> None:
+        """End the tool and all it started."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.popen.pid, signal.SIGKILL)
+        self.popen.wait()
+
+
+if sys.platform == "linux":
+    _LIBC = ctypes.CDLL(None)
+    _PR_SET_PDEATHSIG = 1
+
+    def _die_with(parent: int) -> Callable[[], None] | None:
+        """What the child does before it becomes the tool: ask to be killed when its parent dies."""
+
+        def in_child() -> None:
+            _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != parent:  # it died before we asked
+                os._exit(1)
+
+        return in_child
+
+else:
+
+    def _die_with(parent: int) -> Callable[[], None] | None:
+        return None

@@ -1,0 +1,70 @@
+"""The stand-in under the tools' names on the PATH, and what it is told to do."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.reference import EXCERPTS
+
+RECORDED = EXCERPTS / "timeloop" / "recorded_runs"
+
+
+class StandIn:
+    """What the stand-in does next, and the folders it ran in so far."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, calls: Path) -> None:
+        self._patch = patch
+        self._calls = calls
+
+    def does(self, case: str, *, seconds: float | None = None) -> None:
+        self._patch.setenv("STANDIN_CASE", case)
+        if seconds is not None:
+            self._patch.setenv("STANDIN_SECONDS", str(seconds))
+
+    @property
+    def folders(self) -> list[Path]:
+        lines = self._calls.read_text().splitlines() if self._calls.exists() else []
+        return [Path(line.partition(" ")[2]) for line in lines]
+
+    @property
+    def pids(self) -> list[int]:
+        """Its own process and the one it started, where it was told to hang."""
+        path = Path(f"{self._calls}.pids")
+        return [int(pid) for pid in path.read_text().split()] if path.exists() else []
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    source = Path(__file__).with_name("standin.py").read_text()
+    for name in ("timeloop-mapper", "timeloop-model"):
+        tool = folder / name
+        tool.write_text(f"#!{sys.executable}\n{source}")
+        tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setenv("STANDIN_RECORDED", str(RECORDED))
+    monkeypatch.setenv("STANDIN_CALLS", str(tmp_path / "calls"))
+    return StandIn(monkeypatch, tmp_path / "calls")
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Callable[[str], Path]:
+    """A recorded run's folder with its files unpacked."""
+    import gzip
+    import shutil
+
+    def unpack(name: str) -> Path:
+        folder = tmp_path / "recorded" / name
+        shutil.copytree(RECORDED / name, folder)
+        for packed in folder.glob("*.gz"):
+            packed.with_suffix("").write_bytes(gzip.decompress(packed.read_bytes()))
+        return folder
+
+    return unpack

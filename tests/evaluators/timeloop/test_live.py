@@ -1,0 +1,102 @@
+"""The real tool, where it is on the PATH: it counts our mappings as we do, and its mapper finds nothing better."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from evaluators.mapper.counts import count
+from evaluators.mapper.mapspace import mapspace
+from evaluators.mapper.result import best_mappings
+from evaluators.memo import Memo
+from evaluators.timeloop import Searched, SearchSettings, Timeloop, TimeloopError
+from evaluators.timeloop.evaluate import MAPPER
+from evaluators.timeloop.process import Job, run_all
+from search_spaces import accelerators
+from search_spaces.errors import IllegalDesign
+from search_spaces.types import ConvShape
+
+pytestmark = [
+    pytest.mark.timeloop,
+    pytest.mark.skipif(shutil.which(MAPPER) is None, reason=f"no {MAPPER} on the PATH"),
+]
+
+SHAPES = {
+    "stride": ConvShape(N=1, C=3, M=64, P=27, Q=27, R=3, S=3, stride_w=2, stride_h=2),
+    "dilation": ConvShape(N=1, C=16, M=32, P=14, Q=14, R=3, S=3, dilation_w=2, dilation_h=2),
+    "padded": ConvShape(N=1, C=6, M=21, P=8, Q=8, R=1, S=1),
+    "batch": ConvShape(N=2, C=8, M=16, P=7, Q=7, R=3, S=3),
+}
+
+
+@pytest.fixture(scope="module")
+def memo() -> Memo:
+    return Memo()
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("accelerator", accelerators.names())
+def test_its_model_counts_our_mappings_as_we_do(accelerator: str, shape: ConvShape, memo: Memo) -> None:
+    architecture = accelerators.build(accelerator)
+    for mapped in best_mappings(shape, architecture, memo, metric="pareto")[:4]:
+        (theirs,) = Timeloop(memo).model([(shape, architecture, mapped.mapping)])
+        assert not isinstance(theirs, IllegalDesign), theirs
+        ours = count(architecture, shape, mapped.mapping)
+        assert (theirs.compute_cycles, theirs.macs) == (ours.compute_cycles, ours.macs)
+        assert abs(theirs.cycles - ours.cycles) <= 1
+        assert theirs.energy_pj == pytest.approx(mapped.energy_j * 1e12, rel=1e-9)
+        for level, counted in zip(theirs.levels, ours.levels, strict=True):
+            for name in ("reads", "fills", "updates"):
+                words = tuple(getattr(counted.tensors[t], name) if t in counted.tensors else 0 for t in "WIO")
+                assert getattr(level, name) == words, (level.name, name)
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "metric"),
+    [(name, "edp") for name in accelerators.names()] + [("eyeriss_like", "delay"), ("simba_like", "energy")],
+)
+def test_its_mapper_searches_our_mapspace_and_finds_nothing_better(accelerator: str, metric: str, memo: Memo) -> None:
+    architecture, shape = accelerators.build(accelerator), SHAPES["stride"]
+    settings = SearchSettings(metric=metric, victory=10)  # type: ignore[arg-type]
+    (theirs,) = Timeloop(memo, limit_s=120).search([(shape, architecture)], settings)
+    assert isinstance(theirs, Searched), theirs
+    (ours,) = best_mappings(shape, architecture, memo, metric=metric)  # type: ignore[arg-type]
+    pj, cycles = ours.energy_j * 1e12, ours.cycles
+    figures = {
+        "edp": (theirs.output.energy_pj * theirs.output.cycles, pj * cycles),
+        "delay": (theirs.output.cycles, cycles - 1),  # the tool's doubles may round to one cycle less
+        "energy": (theirs.output.energy_pj, pj),
+    }
+    found, best = figures[metric]
+    assert found >= best * (1 - 1e-9)
+    if accelerator != "simple_output_stationary":  # there we leave out loop orders that others do as well as
+        assert theirs.mapspace_size == mapspace(architecture, shape).size
+    counted = count(architecture, shape, theirs.mapping)
+    assert counted.compute_cycles == theirs.output.compute_cycles
+    used = [level.instances_used for level in theirs.output.levels]
+    assert [level.instances_used for level in counted.levels] == used
+
+
+def test_what_cannot_be_mapped_has_no_mapping(memo: Memo) -> None:
+    tall = ConvShape(N=1, C=4, M=8, P=8, Q=8, R=1, S=13)
+    (found,) = Timeloop(memo).search([(tall, accelerators.build("eyeriss_like"))], SearchSettings())
+    assert isinstance(found, IllegalDesign)
+
+
+def test_the_same_search_gives_the_same_result(memo: Memo) -> None:
+    """One thread, so a study does not depend on when it runs."""
+    layer = (SHAPES["stride"], accelerators.build("eyeriss_like"))
+    assert Timeloop(Memo()).search([layer], SearchSettings()) == Timeloop(Memo()).search([layer], SearchSettings())
+
+
+def test_a_broken_input_is_an_error_with_its_cause(tmp_path: Path) -> None:
+    path = Path(str(shutil.which(MAPPER)))
+    job = Job("nothing", ("in.yaml",), {"in.yaml": "a: [1,2\n"})
+    ((_, run),) = run_all(path, [job], limit_s=60, runs=tmp_path)
+    from evaluators.timeloop.failures import failure
+
+    error = failure(MAPPER, job.what, run.argv, run.folder, run.log, status=run.status)
+    assert isinstance(error, TimeloopError)
+    assert "not well-formed YAML" in str(error)
