@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,7 +15,7 @@ from dse.algorithms.exact import Baselines, design_of, table
 from dse.front import FrontStream
 from dse.interrupt import Interrupts
 from dse.result import Baseline, Counts, Session, StudyResult, result_of
-from dse.store import Store, TableStore, locked, open_store
+from dse.store import Store, TableStore, held, open_store, working
 from dse.study import Evaluator, StudySpec, Trial
 from search_spaces.errors import IllegalDesign, UserError
 from search_spaces.space import ARCHITECTURE_KNOBS
@@ -28,6 +28,8 @@ __all__ = ["Progress", "run_study"]
 
 COMMIT_SECONDS = 1.0
 """A batch that takes longer than this is committed in parts."""
+WAIT_SECONDS = 1.0
+"""How long at most a process waits before it looks again what others have finished of a batch."""
 PROVENANCE_POINTS = 64
 """Of how many points of the front it is said where their figures come from."""
 BASELINE_ARCHITECTURES = 200
@@ -121,13 +123,11 @@ def run_study(
     run = _Run(spec, evaluator, memo, budget, workers, deadline, progress, interrupts)
     question = spec.question(evaluator.fingerprint())
 
-    def wait(holder: str) -> None:
-        progress.note(f"process {holder} is working on this study; going on with it when that ends")
-
-    with locked(out, wait=wait if algorithm.storage == "optuna" else None):
-        store = open_store(out, question, algorithm.storage)
+    with working(out, alone=algorithm.storage == "table", note=progress.note):
+        with held(out):
+            store = open_store(out, question, algorithm.storage)
         try:
-            reclaimed = _reclaim(store)
+            reclaimed = store.reclaim()
             try:
                 stopped_by = _exact(run, store) if algorithm.proposer is None else _heuristic(run, store)
             except KeyboardInterrupt:
@@ -137,7 +137,7 @@ def run_study(
                 stopped_by, budget, run.resumed, run.new, run.calls, run.memo_hits, run.memo_misses, workers,
                 round(time.monotonic() - started, 3), reclaimed,
             )  # fmt: skip
-            with interrupts.shielded():
+            with interrupts.shielded(), held(out):
                 result = result_of(out, store, session=session)
                 if algorithm.proposer is not None:
                     result = _with_baselines(result, run)
@@ -172,63 +172,62 @@ def _system(spec: StudySpec, memo: Memo | None) -> tuple[Any, Memo]:
     return System(spec.network, spec.settings, memo), memo
 
 
-def _reclaim(store: Store) -> int:
-    from dse.store_optuna import OptunaStore
-
-    return store.reclaim() if isinstance(store, OptunaStore) else 0
-
-
 def _heuristic(run: _Run, store: Store) -> str:
     """Batches until the budget, the time or the space is used up; says which."""
     spec = run.spec
     size = spec.proposals
-    trials = store.trials()
-    run.resumed = len(trials)
-    budget = run.budget if run.budget is not None else spec.space.size
+    finished = {trial.position: trial for trial in store.trials()}
+    run.resumed = len(finished)
+    budget = min(run.budget if run.budget is not None else spec.space.size, spec.space.size)
     front = FrontStream(spec.objectives, spec.objectives)
-    _watch(front, trials, spec)
-    run.progress.start(spec.algorithm, min(budget, spec.space.size), len(trials))
-    run.progress.update(len(trials), front.size, run.memo_hits)
-    if len(trials) >= min(budget, spec.space.size):
-        return "budget" if len(trials) < spec.space.size else "space"
+    _watch(front, list(finished.values()), spec)
+    run.progress.start(spec.algorithm, budget, len(finished))
+    run.progress.update(len(finished), front.size, run.memo_hits)
+    whole = next(position for position in range(len(finished) + 1) if position not in finished)
+    if whole >= budget:
+        return "budget" if whole < spec.space.size else "space"
 
     make = algorithms.load(spec.algorithm).proposer
     assert make is not None
     proposer = make(spec)
-    whole = len(trials) // size * size
-    proposer.recall([trials[i : i + size] for i in range(0, whole, size)])
-    batch = trials[whole:]
-    while True:
-        start = whole
-        proposals = proposer.ask(start)
-        # Proposals that were evaluated before a kill are the same again; the stored trials stand for them.
-        if [trial.indices for trial in batch] != proposals[: len(batch)]:
-            raise UserError(
-                f"the study was begun with other versions of its libraries, whose {spec.algorithm} proposes other "
-                "designs (its run.json names them); choose another --out"
-            )
-        remaining = proposals[len(batch) : budget - start]
-        for trial in _evaluated(run, store, remaining, start + len(batch), front):
-            batch.append(trial)
-        if run.out_of_time and len(batch) < min(len(proposals), budget - start):
-            return "time limit"
-        if start + len(batch) >= budget:
-            return "budget"
-        if len(batch) < size:
-            return "space"
-        proposer.tell(batch)
-        whole, batch = start + size, []
-        if run.out_of_time:
-            return "time limit"
+    start = whole // size * size
+    proposer.recall([[finished[k] for k in range(i, i + size)] for i in range(0, start, size)])
+    try:
+        while True:
+            proposals = proposer.ask(start)
+            batch = dict(enumerate(proposals, start))
+            _check_proposals(batch, finished, spec)
+            due = {position: indices for position, indices in batch.items() if position < budget}
+            if not _finish(run, store, due, finished, front):
+                return "time limit"
+            if start + len(due) >= budget:
+                return "budget" if budget < spec.space.size else "space"
+            if len(proposals) < size:
+                return "space"
+            proposer.tell([finished[position] for position in batch])
+            start += size
+            if run.out_of_time:
+                return "time limit"
+    finally:
+        store.release()
 
 
-def _evaluated(
-    run: _Run, store: Store, proposals: Sequence[tuple[int, ...]], position: int, front: FrontStream
-) -> list[Trial]:
-    """The trials of these proposals in order, committed; fewer when the time is up."""
-    done: list[Trial] = []
+def _check_proposals(batch: Mapping[int, tuple[int, ...]], finished: Mapping[int, Trial], spec: StudySpec) -> None:
+    """Proposals that were evaluated before are the same again; their stored trials stand for them."""
+    if any(position in finished and finished[position].indices != indices for position, indices in batch.items()):
+        raise UserError(
+            f"the study was begun with other versions of its libraries, whose {spec.algorithm} proposes other "
+            "designs (its run.json names them); choose another --out"
+        )
+
+
+def _finish(
+    run: _Run, store: Store, due: Mapping[int, tuple[int, ...]], finished: dict[int, Trial], front: FrontStream
+) -> bool:
+    """Have all these positions evaluated, by this process or by others; False when the time is up before."""
     uncommitted: list[Trial] = []
     last_commit = time.monotonic()
+    waits = 0
 
     def commit() -> None:
         nonlocal last_commit
@@ -237,27 +236,43 @@ def _evaluated(
                 store.append(uncommitted)
                 run.new += len(uncommitted)
                 uncommitted.clear()
-            last_commit = time.monotonic()
+        last_commit = time.monotonic()
 
-    chunk = 8 * run.workers
+    def add(trials: Sequence[Trial]) -> None:
+        finished.update({trial.position: trial for trial in trials})
+        _watch(front, trials, run.spec)
+        run.progress.update(len(finished), front.size, run.memo_hits)
+
+    begun = False
     try:
-        for i in range(0, len(proposals), chunk):
-            if run.out_of_time and i > 0:  # every run gets on, however short its time
-                break
-            part = proposals[i : i + chunk]
-            points = [run.spec.space.decode(indices) for indices in part]
-            run.evaluator.prepare(points, workers=run.workers, progress=run.progress.preparing)
-            for point in points:
-                trial = _evaluate(run, position + len(done), point)
-                done.append(trial)
-                uncommitted.append(trial)
-            if time.monotonic() - last_commit > COMMIT_SECONDS:
+        while missing := {position: due[position] for position in due if position not in finished}:
+            if run.out_of_time and (begun or run.new or waits):  # every run gets on, however short its time
+                return False
+            with run.interrupts.shielded():
+                claimed = store.claim(missing, run.workers if store.shared else 8 * run.workers)
+            if claimed:
+                begun, waits = True, 0
+                points = [run.spec.space.decode(due[position]) for position in claimed]
+                run.evaluator.prepare(points, workers=run.workers, progress=run.progress.preparing)
+                done = []
+                try:
+                    for position, point in zip(claimed, points, strict=True):
+                        trial = _evaluate(run, position, point)
+                        uncommitted.append(trial)
+                        done.append(trial)
+                finally:
+                    add(done)
+                if time.monotonic() - last_commit > COMMIT_SECONDS:
+                    commit()
+            else:
                 commit()
-            _watch(front, done[i:], run.spec)
-            run.progress.update(position + len(done), front.size, run.memo_hits)
+                add(store.read(missing))
+                if any(position not in finished for position in missing):
+                    waits += 1
+                    time.sleep(min(0.02 * 1.5**waits, WAIT_SECONDS))
     finally:
         commit()
-    return done
+    return True
 
 
 def _evaluate(run: _Run, position: int, point: DesignPoint) -> Trial:

@@ -31,7 +31,13 @@ def status_of(folder: Path, *, strict: bool = True) -> dict[str, Any]:
     budget = budget if isinstance(budget, int) else None
     visited = result.counts.designs
     complete = result.exact or visited >= result.space_size or (budget is not None and visited >= budget)
-    state = f"running (process {running})" if running is not None else "complete" if complete else "stopped"
+    state = (
+        f"running (process {', '.join(map(str, running)) or '?'})"
+        if running is not None
+        else "complete"
+        if complete
+        else "stopped"
+    )
     return {
         "folder": str(folder),
         "network": result.question.get("network.name"),

@@ -1,8 +1,8 @@
 """One folder, one question: `study.db` is an SQLite file that holds the question and every finished trial.
 
 `nsga2`, `random` and `exact` keep their trials in one plain table (this module), `optuna-*` in Optuna's own schema
-(`store_optuna`). The file is created under another name and linked into place, so it is whole or absent; a batch is
-one transaction (WAL, synchronous=NORMAL: a killed process loses nothing that was committed).
+(`store_optuna`, `store_optuna_file`). The file is created under another name and linked into place, so it is whole or
+absent; a batch is one transaction (WAL, synchronous=NORMAL: a killed process loses nothing that was committed).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -21,7 +21,7 @@ from dse.files import make_folder, sync_folder, unusable
 from dse.study import Trial, differences, fingerprint
 from search_spaces.errors import UserError
 
-__all__ = ["Store", "TableStore", "connect", "is_locked", "locked", "open_store", "stored_kind"]
+__all__ = ["Store", "TableStore", "connect", "held", "is_locked", "open_store", "read_store", "stored_kind", "working"]
 
 DATABASE = "study.db"
 FORMAT = 1
@@ -41,9 +41,34 @@ class Store(Protocol):
 
     def question(self) -> dict[str, Any]: ...
 
-    def trials(self) -> list[Trial]: ...
+    @property
+    def shared(self) -> bool:
+        """Whether other processes were seen to work on this study too."""
+        ...
 
-    def append(self, trials: Sequence[Trial]) -> None: ...
+    def trials(self) -> list[Trial]:
+        """All finished trials in the order of their positions, which may have gaps."""
+        ...
+
+    def reclaim(self) -> int:
+        """Free what dead processes have claimed; how many trials that were."""
+        ...
+
+    def claim(self, wanted: Mapping[int, tuple[int, ...]], limit: int) -> list[int]:
+        """Up to `limit` of these positions, of which the designs are given, that are now this process's alone."""
+        ...
+
+    def append(self, trials: Sequence[Trial]) -> None:
+        """Add finished trials of claimed positions in one durable commit."""
+        ...
+
+    def release(self) -> None:
+        """Give back what was claimed and not finished."""
+        ...
+
+    def read(self, positions: Collection[int]) -> list[Trial]:
+        """The trials of these positions that are finished by now."""
+        ...
 
     def spans(self) -> list[tuple[float, float]]: ...
 
@@ -120,7 +145,12 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 class TableStore:
-    """Trials in one plain table: position, knob indices, metrics as JSON, state, reason."""
+    """Trials in one plain table: position, knob indices, metrics as JSON, state, reason.
+
+    One process at a time: it holds the folder, so all positions are its own.
+    """
+
+    shared = False
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -163,6 +193,18 @@ class TableStore:
             ]
         except (TypeError, ValueError) as error:
             raise UserError(f"{self.path} is damaged ({error}); move it away or choose another --out") from None
+
+    def reclaim(self) -> int:
+        return 0
+
+    def claim(self, wanted: Mapping[int, tuple[int, ...]], limit: int) -> list[int]:
+        return list(wanted)[:limit]
+
+    def release(self) -> None:
+        pass
+
+    def read(self, positions: Collection[int]) -> list[Trial]:
+        return []
 
     def append(self, trials: Sequence[Trial]) -> None:
         """Add finished trials in one durable commit, with the time they took: since the commit before, or opening."""
@@ -216,16 +258,14 @@ def _row(trial: Trial) -> tuple[int, str, str | None, str, str | None]:
 
 def open_store(folder: Path, question: Mapping[str, Any], kind: str) -> Store:
     """The store of this folder for this question: made if there is none, refused if it holds another question."""
-    from dse.store_optuna import OptunaStore
+    from dse.store_optuna_file import OptunaFile
 
     path = folder / DATABASE
     stored = stored_kind(folder)
     if stored is None:
         _sweep(folder)
-        maker: Callable[[Path, Mapping[str, Any]], Store]
-        maker = OptunaStore.create if kind == "optuna" else TableStore.create
-        return maker(path, question)
-    store: Store = OptunaStore(path) if stored == "optuna" else TableStore(path)
+        return OptunaFile.create(path, question) if kind == "optuna" else TableStore.create(path, question)
+    store: Store = OptunaFile(path) if stored == "optuna" else TableStore(path)
     changed = differences(store.question(), question)
     if changed:
         store.close()
@@ -237,12 +277,12 @@ def open_store(folder: Path, question: Mapping[str, Any], kind: str) -> Store:
 
 def read_store(folder: Path) -> Store:
     """The study in this folder, whatever its question."""
-    from dse.store_optuna import OptunaStore
+    from dse.store_optuna_file import OptunaFile
 
     stored = stored_kind(folder)
     if stored is None:
         raise UserError(f"no study in {folder}: it has no {DATABASE}; start one with paretocut run … --out {folder}")
-    return OptunaStore(folder / DATABASE) if stored == "optuna" else TableStore(folder / DATABASE)
+    return OptunaFile(folder / DATABASE) if stored == "optuna" else TableStore(folder / DATABASE)
 
 
 def _sweep(folder: Path) -> None:
@@ -253,51 +293,66 @@ def _sweep(folder: Path) -> None:
 
 
 @contextmanager
-def locked(folder: Path, *, wait: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Hold the folder for this process. If another has it: call `wait` and wait, or refuse where there is none."""
+def working(folder: Path, *, alone: bool, note: Callable[[str], None]) -> Iterator[None]:
+    """Hold the folder for this process, `alone` or with others that share its study; UserError where that is taken."""
     make_folder(folder)
-    path = folder / ".lock"
-    try:
-        file = path.open("a+")
-    except OSError as error:
-        raise unusable(path, error) from None
-    with file:
-        if not _take(file):
+    with _open(folder / ".lock") as file:
+        others = processes(file)
+        if not _take(file, fcntl.LOCK_EX if alone else fcntl.LOCK_SH):
+            holder = ", ".join(map(str, processes(file))) or "?"
+            raise UserError(f"process {holder} is working in {folder}; wait for it to end or choose another --out")
+        if others and not alone:
+            note(f"process {', '.join(map(str, others))} is working on this study too: sharing the designs to evaluate")
+        with held(folder):
+            text = "".join(f"{pid}\n" for pid in [*processes(file), os.getpid()])
             file.seek(0)
-            holder = file.read().strip() or "?"
-            if wait is None:
-                raise UserError(
-                    f"process {holder} is working in {folder}; wait for it to end or choose another --out"
-                ) from None
-            wait(holder)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        file.seek(0)
-        file.truncate()
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+            file.truncate()
+            file.write(text)
+            file.flush()
         yield
 
 
-def _take(file: IO[str], attempts: int = 5) -> bool:
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Wait for the moment in which this process alone makes or writes files in the folder."""
+    with _open(folder / ".files.lock") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _open(path: Path) -> IO[str]:
+    try:
+        return path.open("a+")
+    except OSError as error:
+        raise unusable(path, error) from None
+
+
+def processes(file: IO[str]) -> list[int]:
+    """Of the processes that wrote themselves into a lock's file, those that still run."""
+    file.seek(0)
+    found = [int(line) for line in file.read().split() if line.isdigit()]
+    return [pid for pid in dict.fromkeys(found) if pid != os.getpid() and Path(f"/proc/{pid}").exists()]
+
+
+def _take(file: IO[str], kind: int, attempts: int = 5) -> bool:
     """Lock a file unless another process holds on to it; `is_locked` of others lasts for a moment only."""
     for _ in range(attempts):
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
             return True
         except BlockingIOError:
             time.sleep(0.02)
     return False
 
 
-def is_locked(folder: Path) -> int | None:
-    """The process that is working in this folder, if any (0 where it did not say)."""
+def is_locked(folder: Path) -> list[int] | None:
+    """The processes that are working in this folder (none named where they did not say); None where nobody is."""
     try:
         with (folder / ".lock").open() as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                text = file.read().strip()
-                return int(text) if text.isdigit() else 0
+                return processes(file)
     except OSError:
         pass
     return None

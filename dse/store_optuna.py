@@ -1,14 +1,15 @@
-"""Trials in Optuna's own schema: `optuna.load_study(study_name=<folder>, storage="sqlite:///<folder>/study.db")`.
+"""Trials in Optuna's own schema, in any storage of Optuna's: `optuna.load_study(study_name=…, storage=…)` sees them.
 
 A parameter is a knob with more than one value, and its value what people read (a categorical choice, in the knob's
 order); the samplers work on indices in a study of their own in memory (`algorithms._optuna`), so readable values
 cost them nothing. Values are the objectives in SI units, constraints their violation (metric / bound − 1), user
 attributes all other metrics. An illegal design is a complete trial with infinite values, a broken constraint "legal"
-and its reason as user attribute, so that samplers and `best_trials` treat it as infeasible. A position is a trial's
-place among those of ours.
+and its reason as user attribute, so that samplers and `best_trials` treat it as infeasible. A trial's position in
+the study and the process that evaluates it are system attributes.
 
-Trials are inserted when they are finished, a batch in one transaction: no trial is left RUNNING by a killed process
-of ours, and those left by others are set to FAIL when a study is taken up again.
+Processes that share a study work out the same proposals and divide them: who creates the first running trial of a
+position has it. (Every storage of Optuna's numbers trials in one order for all.) A trial whose process died is set to
+FAIL, which only one process can do to a running trial, and its position is free again.
 """
 
 from __future__ import annotations
@@ -17,132 +18,202 @@ import json
 import sqlite3
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import datetime
-from pathlib import Path
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from dse.store import connect, create_database
+from dse.presence import STALE_SECONDS, Heart, Watch, this_process
 from dse.study import Trial, fingerprint, parse_constraint
 from evaluators.costs import METRICS
 from search_spaces.errors import UserError
 
 if TYPE_CHECKING:
     import optuna
-    import sqlalchemy
 
-__all__ = ["OptunaStore"]
+__all__ = ["OptunaStore", "explained", "new_study"]
 
+FORMAT = 2
+FORMAT_KEY = "paretocut:format"
 FINGERPRINT = "paretocut:fingerprint"
 QUESTION = "paretocut:question"
+POSITION = "paretocut:position"
+OWNER = "paretocut:process"
+BEAT = "paretocut:heartbeat"
 ILLEGAL = "illegal"
 LEGAL = "legal"
+RECLAIM_SECONDS = 0.5
+"""How often a process that waits for others looks whether they still live."""
 
 
 class OptunaStore:
-    """The one study of an SQLite file in Optuna's schema."""
+    """One study of an Optuna storage, read and written by Optuna's own calls."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, storage: optuna.storages.BaseStorage, name: str, label: str) -> None:
         import optuna
 
-        self.path = path
-        with _explained(path):
-            self._storage = _storage(path)
-            studies = optuna.get_all_study_names(self._storage)
-            if len(studies) != 1:
-                raise UserError(
-                    f"{path} holds {len(studies)} Optuna studies, and one folder holds one; choose another --out"
-                )
-            self._study = optuna.load_study(
-                study_name=studies[0], storage=self._storage, sampler=optuna.samplers.RandomSampler()
-            )
-            question = self._study.user_attrs.get(QUESTION)
-        if question is None:
-            raise UserError(f"{path} is an Optuna study that paretocut did not make; choose another --out")
-        self._question: dict[str, Any] = json.loads(question)
+        self.label = label
+        self.shared = False
+        self._claimed: dict[int, int] = {}
+        self._heart: Heart | None = None
+        self._reclaimed_at = 0.0
+        with explained(label):
+            self._study = optuna.load_study(study_name=name, storage=storage, sampler=optuna.samplers.RandomSampler())
+            self._storage = self._study._storage  # the given one, with Optuna's cache of finished trials
+            self._id = self._study._study_id
+            attributes = self._study.user_attrs
+        if attributes.get(FORMAT_KEY) != FORMAT or QUESTION not in attributes:
+            raise UserError(f"{label} is an Optuna study that paretocut did not make; choose another --out")
+        self._watch = Watch(lambda process: self._storage.get_study_system_attrs(self._id).get(f"{BEAT} {process}"))
+        self._question: dict[str, Any] = json.loads(attributes[QUESTION])
         self._knobs = {name: self._question[f"knob {name}"] for name in self._question["order"]}
         self._constraints = [parse_constraint(text) for text in self._question["constraints"]]
-        self._distributions = {
+        self._distributions: dict[str, optuna.distributions.BaseDistribution] = {
             name: optuna.distributions.CategoricalDistribution(values)
             for name, values in self._knobs.items()
             if len(values) > 1
         }
-        self._since = time.time()
-
-    @classmethod
-    def create(cls, path: Path, question: Mapping[str, Any]) -> OptunaStore:
-        import optuna
-
-        def fill(temporary: Path) -> None:
-            with _explained(path):
-                storage = _storage(temporary)
-                study = optuna.create_study(
-                    study_name=path.resolve().parent.name,
-                    storage=storage,
-                    directions=["minimize"] * len(question["objectives"]),
-                    sampler=optuna.samplers.RandomSampler(),
-                )
-                with warnings.catch_warnings(category=optuna.exceptions.ExperimentalWarning, action="ignore"):
-                    study.set_metric_names(question["objectives"])
-                study.set_user_attr(FINGERPRINT, fingerprint(question))
-                study.set_user_attr(QUESTION, json.dumps(question))
-                _dispose(storage)
-
-        create_database(path, fill)
-        return cls(path)
 
     def question(self) -> dict[str, Any]:
         return dict(self._question)
 
     def reclaim(self) -> int:
-        """Set trials that a dead process left RUNNING or WAITING to FAIL; how many there were."""
+        """Set trials that dead processes left RUNNING or WAITING to FAIL; how many there were.
+
+        Of a process that is not ours, Optuna's own heartbeat tells whether it lives; without one it counts as dead.
+        """
+        from optuna.exceptions import UpdateFinishedTrialError
         from optuna.trial import TrialState
 
-        with _explained(self.path):
-            zombies = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING))
-            for trial in zombies:
-                self._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
-        return len(zombies)
+        reclaimed = 0
+        with explained(self.label):
+            left = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING))
+            left = [trial for trial in left if trial._trial_id not in self._claimed.values()]
+            beating = self._beating() if any(OWNER not in trial.system_attrs for trial in left) else set()
+            for trial in left:
+                owner = trial.system_attrs.get(OWNER)
+                if trial._trial_id in beating if owner is None else self._watch.is_alive(owner):
+                    continue
+                with suppress(UpdateFinishedTrialError):  # another process was faster
+                    self._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+                    reclaimed += 1
+        self._reclaimed_at = time.monotonic()
+        return reclaimed
 
     def trials(self) -> list[Trial]:
         """All finished trials of ours in the order of their positions."""
-        from optuna.trial import TrialState
+        with explained(self.label):
+            live = self._live()
+        return [self._trial(live[position]) for position in sorted(live) if live[position].state.is_finished()]
 
-        with _explained(self.path):
-            stored = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        return [self._trial(position, trial) for position, trial in enumerate(filter(self._is_ours, stored))]
-
-    def append(self, trials: Sequence[Trial]) -> None:
-        """Add finished trials in one durable commit.
-
-        Rows go straight into Optuna's tables: `Study.add_trial` costs 25 ms and a commit for each trial, nearly all
-        of it spent on one upsert per attribute. A test holds that both leave the same trials.
-        """
-        with _explained(self.path), self._storage.engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-            _insert(connection, self._study._study_id, [self._frozen(trial) for trial in trials], self._since)
-            connection.commit()
-        self._since = time.time()
+    def read(self, positions: Collection[int]) -> list[Trial]:
+        """Trials of these positions that others have finished meanwhile; reclaims what dead processes hold."""
+        if time.monotonic() - self._reclaimed_at > RECLAIM_SECONDS:
+            self.reclaim()
+        with explained(self.label):
+            live = self._live()
+        return [self._trial(live[p]) for p in positions if p in live and live[p].state.is_finished()]
 
     def spans(self) -> list[tuple[float, float]]:
-        """When each trial was begun and when it was safe, in seconds since 1970; trials of one commit share a span."""
+        """When each finished trial was begun and when it was safe, in seconds since 1970."""
+        with explained(self.label):
+            live = self._live()
+        finished = [live[position] for position in sorted(live) if live[position].state.is_finished()]
+        return [
+            (trial.datetime_start.timestamp(), trial.datetime_complete.timestamp())
+            for trial in finished
+            if trial.datetime_start is not None and trial.datetime_complete is not None
+        ]
+
+    def claim(self, wanted: Mapping[int, tuple[int, ...]], limit: int) -> list[int]:
+        """Take up to `limit` of these positions, with their designs, that nobody has; they are RUNNING from now on."""
         from optuna.trial import TrialState
 
-        with _explained(self.path):
-            stored = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        found = [(t.datetime_start, t.datetime_complete) for t in stored if self._is_ours(t)]
-        spans = [(start.timestamp(), end.timestamp()) for start, end in found if start is not None and end is not None]
-        return spans if len(spans) == len(found) else []
+        self._start_heart()
+        with explained(self.label):
+            taken = self._live()
+            free = [position for position in wanted if position not in taken]
+            if self.shared and free:  # begin where others do not
+                first = hash(this_process()) % len(free)
+                free = free[first:] + free[:first]
+            made = free[:limit]
+            for position in made:
+                trial = self._running(position, wanted[position])
+                self._claimed[position] = self._storage.create_new_trial(self._id, template_trial=trial)
+            live = self._live() if made else taken
+            for position in made:
+                if live[position]._trial_id != self._claimed[position]:
+                    self._storage.set_trial_state_values(self._claimed.pop(position), TrialState.FAIL)
+        self._look_for_others(trial.system_attrs[OWNER] for trial in live.values() if not trial.state.is_finished())
+        return sorted(position for position in made if position in self._claimed)
+
+    def append(self, trials: Sequence[Trial]) -> None:
+        """Finish trials of claimed positions; one that was reclaimed from a process thought dead is dropped."""
+        from optuna.exceptions import UpdateFinishedTrialError
+        from optuna.trial import TrialState
+
+        with explained(self.label):
+            for trial in trials:
+                trial_id = self._claimed[trial.position]
+                with suppress(UpdateFinishedTrialError):
+                    written = self._frozen(trial)
+                    for name, value in written.user_attrs.items():
+                        self._storage.set_trial_user_attr(trial_id, name, value)
+                    for name, value in written.system_attrs.items():
+                        self._storage.set_trial_system_attr(trial_id, name, value)
+                    self._storage.set_trial_state_values(trial_id, TrialState.COMPLETE, written.values)
+                del self._claimed[trial.position]
+
+    def release(self) -> None:
+        """Give back what was claimed and not finished."""
+        from optuna.exceptions import UpdateFinishedTrialError
+        from optuna.trial import TrialState
+
+        with explained(self.label):
+            while self._claimed:
+                with suppress(UpdateFinishedTrialError):
+                    self._storage.set_trial_state_values(self._claimed.popitem()[1], TrialState.FAIL)
 
     def close(self) -> None:
-        _dispose(self._storage)
+        if self._heart is not None:
+            self._heart.stop()
+        dispose(self._storage)
 
-    def _is_ours(self, trial: optuna.trial.FrozenTrial) -> bool:
-        figures = set(METRICS).difference(self._question["objectives"])
-        return ILLEGAL in trial.user_attrs or figures <= trial.user_attrs.keys()
+    def _live(self) -> dict[int, optuna.trial.FrozenTrial]:
+        """Of every position the trial that counts: the first that is running or complete."""
+        from optuna.trial import TrialState
 
-    def _trial(self, position: int, trial: optuna.trial.FrozenTrial) -> Trial:
+        found: dict[int, optuna.trial.FrozenTrial] = {}
+        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.COMPLETE)):
+            position = trial.system_attrs.get(POSITION)
+            if position is not None:
+                found.setdefault(position, trial)
+        return found
+
+    def _look_for_others(self, owners: Iterator[str]) -> None:
+        self.shared = self.shared or any(owner != this_process() for owner in owners)
+
+    def _start_heart(self) -> None:
+        if self._heart is None:
+            key = f"{BEAT} {this_process()}"
+            self._heart = Heart(lambda number: self._storage.set_study_system_attr(self._id, key, number))
+
+    def _beating(self) -> set[int]:
+        """Trials of which Optuna's own heartbeat was recorded not long ago, by the database's clock."""
+        import optuna
+        import sqlalchemy
+        from optuna.storages._rdb.models import TrialHeartbeatModel as Heartbeat
+
+        backend = getattr(self._storage, "_backend", None)
+        if not isinstance(backend, optuna.storages.RDBStorage):
+            return set()
+        with backend.engine.connect() as connection:
+            now = connection.execute(sqlalchemy.select(sqlalchemy.func.now())).scalar_one().replace(tzinfo=None)
+            recent = Heartbeat.heartbeat > now - timedelta(seconds=2 * STALE_SECONDS)
+            return set(connection.execute(sqlalchemy.select(Heartbeat.trial_id).where(recent)).scalars())
+
+    def _trial(self, trial: optuna.trial.FrozenTrial) -> Trial:
+        position = trial.system_attrs[POSITION]
         indices = tuple(
             values.index(trial.params[name]) if name in trial.params else 0 for name, values in self._knobs.items()
         )
@@ -151,7 +222,22 @@ class OptunaStore:
         metrics = dict(zip(self._question["objectives"], trial.values, strict=True)) | trial.user_attrs
         return Trial(position, indices, metrics={name: metrics[name] for name in METRICS})
 
+    def _running(self, position: int, indices: Sequence[int]) -> optuna.trial.FrozenTrial:
+        import optuna
+
+        return optuna.trial.create_trial(
+            state=optuna.trial.TrialState.RUNNING,
+            params={
+                name: values[i]
+                for (name, values), i in zip(self._knobs.items(), indices, strict=True)
+                if name in self._distributions
+            },
+            distributions=dict(self._distributions),
+            system_attrs={POSITION: position, OWNER: this_process()},
+        )
+
     def _frozen(self, trial: Trial) -> optuna.trial.FrozenTrial:
+        """What a finished trial has more than a running one: values, constraints and figures."""
         import optuna
 
         objectives = self._question["objectives"]
@@ -163,98 +249,48 @@ class OptunaStore:
         return optuna.trial.create_trial(
             state=optuna.trial.TrialState.COMPLETE,
             values=[float(value) for value in trial.values(objectives)],
-            params={
-                name: values[i]
-                for (name, values), i in zip(self._knobs.items(), trial.indices, strict=True)
-                if name in self._distributions
-            },
-            distributions=dict(self._distributions),
             constraints=constraints,
             user_attrs=attributes,
         )
 
 
-def _insert(
-    connection: sqlalchemy.Connection, study_id: int, trials: Sequence[optuna.trial.FrozenTrial], since: float
-) -> None:
-    """Insert finished trials, begun at `since` (seconds since 1970), as the RDBStorage of Optuna 5 does."""
-    from optuna.distributions import distribution_to_json
-    from optuna.storages._rdb import models
-    from sqlalchemy import func, insert, select
-
-    def rows(model: type[Any], values: list[dict[str, Any]]) -> None:
-        if values:
-            connection.execute(insert(model.__table__), values)
-
-    table = models.TrialModel.__table__
-    last, count = connection.execute(select(func.max(table.c.trial_id), func.count(table.c.trial_id))).one()
-    numbered = list(enumerate(trials, start=(last or 0) + 1))
-    # Optuna writes the local time without its zone.
-    started, now = datetime.fromtimestamp(since), datetime.now()
-    rows(
-        models.TrialModel,
-        [
-            {
-                "trial_id": trial_id,
-                "number": count + i,
-                "study_id": study_id,
-                "state": trial.state,
-                "datetime_start": started,
-                "datetime_complete": now,
-            }
-            for i, (trial_id, trial) in enumerate(numbered)
-        ],
-    )
-    values = []
-    for trial_id, trial in numbered:
-        for objective, value in enumerate(trial.values):
-            stored, kind = models.TrialValueModel.value_to_stored_repr(value)
-            values.append({"trial_id": trial_id, "objective": objective, "value": stored, "value_type": kind})
-    rows(models.TrialValueModel, values)
-    written = {name: distribution_to_json(d) for name, d in trials[0].distributions.items()} if trials else {}
-    rows(
-        models.TrialParamModel,
-        [
-            {
-                "trial_id": trial_id,
-                "param_name": name,
-                "param_value": trial.distributions[name].to_internal_repr(value),
-                "distribution_json": written[name],
-            }
-            for trial_id, trial in numbered
-            for name, value in trial.params.items()
-        ],
-    )
-    for model, attributes in (
-        (models.TrialUserAttributeModel, [(i, trial.user_attrs) for i, trial in numbered]),
-        (models.TrialSystemAttributeModel, [(i, trial.system_attrs) for i, trial in numbered]),
-    ):
-        rows(
-            model,
-            [
-                {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
-                for trial_id, attrs in attributes
-                for key, value in attrs.items()
-            ],
-        )
-
-
-def _storage(path: Path) -> optuna.storages.RDBStorage:
+def new_study(storage: optuna.storages.BaseStorage, name: str, question: Mapping[str, Any]) -> optuna.Study:
+    """An Optuna study for this question; raises DuplicatedStudyError where there is one of this name."""
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna.storages.RDBStorage(
-        f"sqlite:///{path.resolve()}", engine_kwargs={"creator": lambda: connect(path.resolve())}
+    study = optuna.create_study(
+        study_name=name,
+        storage=storage,
+        directions=["minimize"] * len(question["objectives"]),
+        sampler=optuna.samplers.RandomSampler(),
     )
+    mark(study, question)
+    return study
 
 
-def _dispose(storage: optuna.storages.RDBStorage) -> None:
-    storage.remove_session()
-    storage.engine.dispose()
+def mark(study: optuna.Study, question: Mapping[str, Any]) -> None:
+    """Make an Optuna study the one of this question; the question comes last."""
+    import optuna
+
+    with warnings.catch_warnings(category=optuna.exceptions.ExperimentalWarning, action="ignore"):
+        study.set_metric_names(question["objectives"])
+    study.set_user_attr(FORMAT_KEY, FORMAT)
+    study.set_user_attr(FINGERPRINT, fingerprint(question))
+    study.set_user_attr(QUESTION, json.dumps(question))
+
+
+def dispose(storage: optuna.storages.BaseStorage) -> None:
+    import optuna
+
+    backend = getattr(storage, "_backend", storage)
+    if isinstance(backend, optuna.storages.RDBStorage):
+        backend.remove_session()
+        backend.engine.dispose()
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(label: str) -> Iterator[None]:
+    """Errors of a database as one line."""
     import optuna
     import sqlalchemy.exc
 
@@ -263,4 +299,4 @@ def _explained(path: Path) -> Iterator[None]:
     except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError, sqlite3.Error) as error:
         cause = error.__cause__ or error
         reason = " ".join(str(getattr(cause, "orig", None) or cause).split())[:200]
-        raise UserError(f"cannot use {path}: {reason}; move it away or choose another --out") from None
+        raise UserError(f"cannot use {label}: {reason}; move it away or choose another --out") from None

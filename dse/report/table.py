@@ -125,9 +125,7 @@ def _beaten_by_baselines(result: StudyResult) -> int:
         return 0
     values = [[b.metrics[name] for name in result.objectives] for b in result.baselines if not b.broken]
     points = [[result.front.row(start)[name] for name in result.objectives] for start, _ in result.front.groups()]
-    return sum(
-        any(v != p and all(a <= b for a, b in zip(v, p, strict=True)) for v in values) for p in points
-    )
+    return sum(any(v != p and all(a <= b for a, b in zip(v, p, strict=True)) for v in values) for p in points)
 
 
 def _word_widths(result: StudyResult) -> list[str]:

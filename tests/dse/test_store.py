@@ -21,6 +21,7 @@ from dse.run import run_study
 from dse.status import status_of
 from dse.store import read_store
 from dse.store_optuna import OptunaStore
+from dse.store_optuna_file import OptunaFile
 from dse.study import Constraint, StudySpec, Trial, differences, parse_constraint
 from search_spaces.errors import UserError
 from tests.dse import fakes
@@ -229,19 +230,23 @@ def test_optuna_sees_parameters_values_constraints_and_figures(tmp_path: Path) -
 
 
 def test_rows_written_at_once_are_those_of_optuna_s_own_way(tmp_path: Path) -> None:
-    """The fast insert leaves what `Study.add_trial` leaves, row by row."""
+    """Written straight into the tables or by Optuna's own calls: the same rows."""
     out = tmp_path / "fast"
     spec = fakes.spec("optuna-nsga2")
     run(spec, out, budget=30)
-    store = OptunaStore(out / "study.db")
+    store = OptunaFile(out / "study.db")
     trials = store.trials()
     store.close()
 
     slow_out = tmp_path / "slow"
     slow_out.mkdir()
-    slow = OptunaStore.create(slow_out / "study.db", store.question())
-    for trial in trials:
-        slow._study.add_trial(slow._frozen(trial))
+    OptunaFile.create(slow_out / "study.db", store.question()).close()
+    slow = OptunaStore(optuna.storages.RDBStorage(f"sqlite:///{slow_out / 'study.db'}"), "slow", "slow")
+    for start in range(0, 30, 10):
+        batch = trials[start : start + 10]
+        assert slow.claim({trial.position: trial.indices for trial in batch}, 10) == list(range(start, start + 10))
+        slow.append(batch)
+    assert slow.trials() == trials
     slow.close()
 
     tables = ("trial_params", "trial_values", "trial_user_attributes", "trial_system_attributes")
