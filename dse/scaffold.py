@@ -55,7 +55,8 @@ if __name__ == "__main__":
 def write_script(name: str, network: str, input_shape: tuple[int, ...] | None, cut_mode: str) -> Path:
     """Write NAME.py into this folder; the network is traced first, so that what is written will run."""
     from search_spaces import networks
-    from search_spaces.space import sensor_edge_space
+    from search_spaces.accelerators import TEMPLATE
+    from search_spaces.space import KNOBS, sensor_edge_space
 
     stem = name.removesuffix(".py")
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", Path(stem).name):
@@ -66,8 +67,9 @@ def write_script(name: str, network: str, input_shape: tuple[int, ...] | None, c
     if path.exists():
         raise UserError(f"{path} exists already; choose another name or move it away")
     traced = networks.load(network, input_shape=input_shape, cut_mode=cast("CutMode", cut_mode))
-    written = (knob for knob in sensor_edge_space(traced).knobs if knob.name != "cut")
-    knobs = "".join(f"        {PARAMETERS.get(knob.name, knob.name)}={knob.values!r},\n" for knob in written)
+    values = {knob.name: knob.values for knob in sensor_edge_space(traced).knobs}
+    written = [(name, values.get(name, (TEMPLATE,))) for name in KNOBS if name != "cut"]
+    knobs = "".join(f"        {PARAMETERS.get(name, name)}={choices!r},\n" for name, choices in written)
     text = SCRIPT.format(
         name=Path(stem).name,
         network=network,

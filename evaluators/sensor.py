@@ -176,7 +176,6 @@ class SensorModel:
         def chosen(values: np.ndarray) -> np.ndarray:
             return np.where(ready.costed, values[rows, best], 0.0)
 
-        interpolated = priced.interpolated
         return LayerCosts(
             energy_j=chosen(energy_j),
             latency_s=chosen(latency_s),
@@ -186,7 +185,7 @@ class SensorModel:
             dram_j=chosen(dram_j),
             leakage_j=chosen(leakage_j),
             supply_v=at_v,
-            provenance=f"interpolated: {', '.join(interpolated)}" if interpolated else "table",
+            provenance=priced.provenance,
             unmapped=dict(ready.unmapped),
             chosen=tuple(c[b] if c else None for c, b in zip(ready.candidates, best.tolist(), strict=True)),
         )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import product
 from math import isfinite, prod
 
-from search_spaces.accelerators import DRAMS
+from search_spaces.accelerators import DRAMS, MEMORIES, TEMPLATE
 from search_spaces.accelerators import names as known_accelerators
 from search_spaces.errors import UserError, unknown
 from search_spaces.links import get as known_link
@@ -36,11 +36,13 @@ ARCHITECTURE_KNOBS = (
     "input_buffer_scale",
     "weight_buffer_scale",
     "accum_buffer_scale",
+    *MEMORIES,
 )
 """The knobs that make an architecture; the others can change without mapping a layer again."""
 
 KNOBS = ("cut", *ARCHITECTURE_KNOBS, "clock_mhz", "dram", "link")
-"""All knobs of a sensor-edge space, in the order in which its indices are written."""
+"""All knobs of a sensor-edge space, in the order in which its indices are written; those of `MEMORIES` are left out of
+a space in which every buffer is made of what its template has."""
 
 
 @dataclass(frozen=True)
@@ -156,13 +158,18 @@ class SearchSpace:
             indices.append(i)
         return tuple(reversed(indices))
 
+    @property
+    def architecture_knobs(self) -> tuple[Knob, ...]:
+        """Those of the `ARCHITECTURE_KNOBS` that this space has."""
+        return tuple(knob for knob in self.knobs if knob.name in ARCHITECTURE_KNOBS)
+
     def architectures(self) -> Iterator[tuple[int, ...]]:
-        """Index tuples over the `ARCHITECTURE_KNOBS`, in the order of the space."""
-        return product(*(range(len(self.knob(name).values)) for name in ARCHITECTURE_KNOBS))
+        """Index tuples over the `architecture_knobs`, in the order of the space."""
+        return product(*(range(len(knob.values)) for knob in self.architecture_knobs))
 
     def architecture_values(self, arch_indices: Sequence[int]) -> dict[str, KnobValue]:
-        """Names and values of one choice of the `ARCHITECTURE_KNOBS`."""
-        return {name: self.knob(name).values[i] for name, i in zip(ARCHITECTURE_KNOBS, arch_indices, strict=True)}
+        """Names and values of one choice of the `architecture_knobs`."""
+        return {knob.name: knob.values[i] for knob, i in zip(self.architecture_knobs, arch_indices, strict=True)}
 
     def _checked(self, indices: Sequence[int]) -> tuple[int, ...]:
         if len(indices) != len(self.knobs):
@@ -209,6 +216,10 @@ def sensor_edge_space(
     input_buffer_scale: Sequence[float] = (0.25, 1.0),
     weight_buffer_scale: Sequence[float] = (0.25, 1.0),
     accum_buffer_scale: Sequence[float] = (1.0,),
+    input_buffer: Sequence[str] = (TEMPLATE,),
+    weight_buffer: Sequence[str] = (TEMPLATE,),
+    accum_buffer: Sequence[str] = (TEMPLATE,),
+    glb: Sequence[str] = (TEMPLATE,),
     clock_mhz: Sequence[float] = (25, 50, 75, 100, 125, 150, 175, 200, 225, 250, 300, 350, 400, 450, 500, 600),
     drams: Sequence[str] = ("lpddr4",),
     links: Sequence[str] = ("100base-t", "1000base-t", "10gbase-t"),
@@ -220,8 +231,11 @@ def sensor_edge_space(
     are so large that a quarter is the better choice for small networks. They give 128 architectures × 16 clocks × 3
     links for every cut: 104,448 design points for the 17 cuts of SqueezeNet V1.1.
 
-    A combination that cannot exist (a clock above what a memory allows) has its place in the space; evaluating it
-    raises `IllegalDesign`, and studies count it.
+    `input_buffer`, `weight_buffer`, `accum_buffer` and `glb` say what a buffer is made of: "regfile", "sram" or what
+    its "template" has.
+
+    A combination that cannot exist (a clock above what a memory allows, an SRAM of a few words) has its place in the
+    space; evaluating it raises `IllegalDesign`, and studies count it.
     """
     values: dict[str, Sequence[KnobValue]] = {
         "cut": [cut.name for cut in network.cuts] if cuts is None else cuts,
@@ -232,6 +246,10 @@ def sensor_edge_space(
         "input_buffer_scale": input_buffer_scale,
         "weight_buffer_scale": weight_buffer_scale,
         "accum_buffer_scale": accum_buffer_scale,
+        "input_buffer": input_buffer,
+        "weight_buffer": weight_buffer,
+        "accum_buffer": accum_buffer,
+        "glb": glb,
         "clock_mhz": clock_mhz,
         "dram": drams,
         "link": links,
@@ -243,7 +261,8 @@ def sensor_edge_space(
             _check_value(name, value)
     values["cut"] = list(dict.fromkeys(cut_named(network, str(name)) for name in values["cut"]))
     try:
-        return SearchSpace(tuple(Knob(name, tuple(values[name])) for name in KNOBS))
+        knobs = tuple(Knob(name, tuple(values[name])) for name in KNOBS)
+        return SearchSpace(tuple(knob for knob in knobs if knob.name not in MEMORIES or knob.values != (TEMPLATE,)))
     except ValueError as error:
         raise UserError(str(error)) from None
 
@@ -254,6 +273,8 @@ def _check_value(name: str, value: KnobValue) -> None:
         raise unknown(name, value, known_accelerators(), add="search_spaces/accelerators/<name>.py")
     if name == "dram" and value not in DRAMS:
         raise unknown(name, value, DRAMS)
+    if name in MEMORIES and value not in (kinds := ("regfile", "sram", TEMPLATE)):
+        raise unknown(f"memory for {name}", value, kinds)
     if name == "link":
         known_link(str(value))
     if name in ("pe_cols", "pe_rows", "glb_kib") and not (type(value) is int and value >= 1):

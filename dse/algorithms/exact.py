@@ -64,7 +64,7 @@ def table(
 
 def design_of(space: SearchSpace, architecture: Sequence[int]) -> tuple[int, ...]:
     """One design with this choice of the architecture knobs: the first value of every other knob."""
-    chosen = dict(zip(ARCHITECTURE_KNOBS, architecture, strict=True))
+    chosen = dict(zip((knob.name for knob in space.architecture_knobs), architecture, strict=True))
     return tuple(int(chosen.get(knob.name, 0)) for knob in space.knobs)
 
 

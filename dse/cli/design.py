@@ -58,7 +58,8 @@ def design_point(
     for name in parameters:
         if name in KNOBS and name not in ARCHITECTURE_KNOBS[1:]:
             raise UserError(f"{name} is no parameter of an accelerator; give it as --{name.replace('_', '-')}")
-    given = accelerators.defaults(accelerator) | parameters
+    memories = dict.fromkeys(accelerators.MEMORIES, accelerators.TEMPLATE)
+    given = accelerators.defaults(accelerator) | memories | parameters
     knobs: dict[str, Any] = {name: (given[name],) for name in ARCHITECTURE_KNOBS[1:] if name in given}
     space = sensor_edge_space(
         network,

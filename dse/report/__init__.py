@@ -13,6 +13,7 @@ from dse.files import read_json, write_atomic, write_json, write_text
 from dse.front import hypervolume, reference_point
 from dse.result import StudyResult
 from dse.study import fingerprint
+from search_spaces.accelerators import TEMPLATE
 
 __all__ = ["FILES", "describe_hardware", "designs", "run_record", "write_results"]
 
@@ -131,7 +132,7 @@ def _csv(rows: list[dict[str, Any]]) -> str:
 
 
 def describe_hardware(knobs: Mapping[str, Any], searched: Collection[str]) -> str:
-    """The accelerator and its parameters in a few words; buffer scales only where they were `searched`.
+    """The accelerator and its parameters in a few words; buffer scales and memories only where they were `searched`.
 
     >>> simba = {"accelerator": "simba_like", "pe_cols": 4, "pe_rows": 4, "glb_kib": 64, "weight_buffer_scale": 0.5}
     >>> describe_hardware(simba, ["weight_buffer_scale"])
@@ -142,4 +143,7 @@ def describe_hardware(knobs: Mapping[str, Any], searched: Collection[str]) -> st
     for knob, name in names.items():
         if knob in searched:
             text += f", {name} ×{knobs[knob]:g}"
+    for knob, name in {"input_buffer": "in", "weight_buffer": "w", "accum_buffer": "acc", "glb": "buffer"}.items():
+        if knob in searched and knobs[knob] != TEMPLATE:
+            text += f", {name} {knobs[knob]}"
     return text

@@ -1,8 +1,12 @@
 """Energy, area, leakage and cycle time of the circuits an accelerator is made of, at 45 nm and 40 nm.
 
 Register files and integer MACs follow the closed forms of Aladdin's tables (Shao et al., ISCA 2014) as Accelergy 0.4
-ships them, SRAM the CACTI 7 sweep in `data/sram_45nm.csv` (ITRS low-standby-power cells, 300 K), DRAM the energy
-per bit of Accelergy's CACTI plug-in. All dynamic energies are those of a 5 ns clock at the nominal supply.
+ships them, SRAM the CACTI 7 sweeps in `data/` (ITRS low-standby-power cells, 300 K), DRAM the energy per bit of
+Accelergy's CACTI plug-in. All dynamic energies are those of a 5 ns clock at the nominal supply.
+
+`sram_45nm.csv` begins at 1 KiB. `sram_tiny_45nm.csv` has the energies of arrays of one bank below that, and for one of
+them the area; what it lacks (area, leakage, cycle time) is that of the smallest array known that is at least as wide
+and as deep, which it does not exceed, and marked `bound`.
 """
 
 from __future__ import annotations
@@ -29,11 +33,12 @@ VERSION = 1
 TABLE_CLOCK_S = 5e-9
 """The clock period that the tables' energies, areas and idle energies belong to."""
 
-Provenance = Literal["table", "interpolated"]
+Provenance = Literal["table", "interpolated", "bound"]
 
 DRAM_PJ_PER_BIT = dict(zip(DRAMS, (8.0, 40.0, 70.0, 14.0, 3.9), strict=True))
 """LPDDR4, LPDDR, DDR3, GDDR5, HBM2 in Accelergy's CACTI plug-in."""
 
+_ALADDIN = "Aladdin table"
 _ADDRESS_GENERATION_PJ = 0.0488
 _ADDRESS_GENERATION_UM2 = 179.0
 _ADDRESS_GENERATION_IDLE_PJ = 0.0119
@@ -52,7 +57,8 @@ as (adder, multiplier) at 32 bits: the figure of n bits is adder·n/32 + multipl
 class Figures:
     """One instance of a component: energy per vector access in pJ, area in µm², leakage in W.
 
-    `cycle_s` is the shortest cycle at the nominal supply, None where the component sets no limit.
+    `cycle_s` is the shortest cycle at the nominal supply, None where the component sets no limit. `source` says in
+    words where the figures come from.
     """
 
     read_pj: float
@@ -61,6 +67,7 @@ class Figures:
     leakage_w: float
     cycle_s: float | None = None
     provenance: Provenance = "table"
+    source: str = ""
 
 
 def figures(component: Component, technology_nm: int = 45) -> Figures:
@@ -110,7 +117,8 @@ def mac(component: Component, clock_hz: float | None = None) -> Figures:
         )
     n = component.width_bits / 32
     pj, area_um2, idle_pj = (adder * n + multiplier * n * n for adder, multiplier in _MAC_BY_PERIOD_NS[meets[0]])
-    return Figures(pj, pj, area_um2, idle_pj * 1e-12 / (meets[0] * 1e-9))
+    source = f"{_ALADDIN}, {meets[0]:g} ns row"
+    return Figures(pj, pj, area_um2, idle_pj * 1e-12 / (meets[0] * 1e-9), source=source)
 
 
 def _regfile(component: Component) -> Figures:
@@ -120,7 +128,7 @@ def _regfile(component: Component) -> Figures:
     pj = 0.009 * component.width_bits + 0.029015 * rows + smart * _ADDRESS_GENERATION_PJ
     idle_pj = 0.00037 * component.width_bits + 0.000121 * rows + smart * _ADDRESS_GENERATION_IDLE_PJ
     area_um2 = 5.98 * component.width_bits + 70.0 * rows + smart * _ADDRESS_GENERATION_UM2
-    return Figures(pj, pj, area_um2, idle_pj * 1e-12 / TABLE_CLOCK_S)
+    return Figures(pj, pj, area_um2, idle_pj * 1e-12 / TABLE_CLOCK_S, source=_ALADDIN)
 
 
 @dataclass(frozen=True)
@@ -131,6 +139,7 @@ class _SramRow:
     area_um2: float
     cycle_ns: float
     leakage_mw: float
+    bound: bool = False
 
 
 @cache
@@ -148,6 +157,22 @@ def _sram_table() -> dict[tuple[int, int], tuple[_SramRow, ...]]:
                     float(row["cycle_ns"]), float(row["leak_mW_per_bank"]) * banks,
                 )
             )  # fmt: skip
+    smallest = {width: min(rows, key=lambda row: row.kib) for (width, banks), rows in table.items() if banks == 1}
+    with (files(__package__) / "data" / "sram_tiny_45nm.csv").open() as file:
+        tiny = [(int(row["width_bits"]), int(row["depth"]), row) for row in DictReader(file)]
+    areas = [(bits, depth, float(row["area_um2"])) for bits, depth, row in tiny if row["area_um2"]]
+    areas += [(bits, round(row.kib * 8192 / bits), row.area_um2) for bits, row in smallest.items()]
+    for bits, depth, row in tiny:
+        table.setdefault((bits, 1), []).append(
+            replace(
+                smallest[min(width for width in smallest if width >= bits)],
+                kib=bits * depth / 8192,
+                read_pj=float(row["read_pJ"]),
+                write_pj=float(row["write_pJ"]),
+                area_um2=min(area for b, d, area in areas if b >= bits and d >= depth),
+                bound=True,
+            )
+        )
     return {key: tuple(sorted(rows, key=lambda row: row.kib)) for key, rows in table.items()}
 
 
@@ -164,10 +189,11 @@ def _sram(component: Component) -> Figures:
     kib = component.kib
     sizes = [row.kib for row in rows]
     if not sizes[0] <= kib <= sizes[-1]:
+        way_out = "make it larger, or a regfile" if kib < sizes[0] else "make it smaller"
         raise IllegalDesign(
             "SRAM size outside table",
-            f"an SRAM of {kib:g} KiB is outside the 45 nm table: "
-            f"{component.width_bits} bits × {component.banks} banks has {sizes[0]:g} to {sizes[-1]:g} KiB",
+            f"an SRAM of {component.depth} × {component.width_bits} bits ({kib:.4g} KiB) is outside the 45 nm table, "
+            f"which has {sizes[0]:g} to {sizes[-1]:g} KiB as {component.banks}-bank arrays; {way_out}",
         )
     at = bisect_left(sizes, kib)
     high = rows[at]
@@ -180,13 +206,16 @@ def _sram(component: Component) -> Figures:
         return exp((1 - weight) * log(figure(low)) + weight * log(figure(high)))
 
     smart = 1 if component.smart else 0
+    provenance: Provenance = "bound" if low.bound else "table" if low is high else "interpolated"
+    source = "CACTI 7" if low is high else f"CACTI 7, between {low.kib:g} and {high.kib:g} KiB"
     return Figures(
         between(lambda r: r.read_pj) + smart * _ADDRESS_GENERATION_PJ,
         between(lambda r: r.write_pj) + smart * _ADDRESS_GENERATION_PJ,
         between(lambda r: r.area_um2) + smart * _ADDRESS_GENERATION_UM2,
         between(lambda r: r.leakage_mw) * 1e-3 + smart * _ADDRESS_GENERATION_IDLE_PJ * 1e-12 / TABLE_CLOCK_S,
         between(lambda r: r.cycle_ns) * 1e-9,
-        "table" if low is high else "interpolated",
+        provenance,
+        source + ("; area, leakage and cycle at most those of a larger array" if low.bound else ""),
     )
 
 
@@ -195,7 +224,9 @@ _SRAM_40_NM = {(32, 2, 4.0): (4.23756, 4.04234, 31396.1), (128, 4, 256.0): (135.
 
 _FROM_45_TO_40_NM = {"read": 0.8194, "write": 0.8147, "area": (40 / 45) ** 2, "leakage": 1.30}
 """The two 40 nm arrays over the same ones at 45 nm: read 0.8120 and 0.8268, write 0.8072 and 0.8224, area 0.7903 and
-0.7901, idle energy 1.296 and 1.304; every other array is scaled by what lies between, its cycle time left as it is."""
+0.7901, idle energy 1.296 and 1.304; every other array is scaled by what lies between, its cycle time left as it is.
+CACTI takes 40 nm linearly between 45 and 32 nm: arrays below 1 KiB, which it was run for at 32 nm, give 0.79 to 0.82
+that way."""
 
 
 def _sram_at_40_nm(component: Component) -> Figures:
@@ -213,7 +244,8 @@ def _sram_at_40_nm(component: Component) -> Figures:
         area_um2 + smart * _ADDRESS_GENERATION_UM2,
         at_45.leakage_w * scale["leakage"] + smart * _ADDRESS_GENERATION_IDLE_PJ * 1e-12 / TABLE_CLOCK_S,
         at_45.cycle_s,
-        "table" if known else "interpolated",
+        "table" if known else "bound" if at_45.provenance == "bound" else "interpolated",
+        "CACTI 7 at 40 nm" if known else f"{at_45.source}, from 45 nm to 40 nm",
     )
 
 
@@ -222,6 +254,8 @@ _BY_KIND: dict[str, Callable[[Component], Figures]] = {
     "regfile": _regfile,
     "sram": _sram,
     "dram": lambda c: Figures(0.0, 0.0, 0.0, 0.0),
-    "figure": lambda c: Figures(c.access_pj, c.access_pj if c.write_pj is None else c.write_pj, c.area_um2, 0.0),
+    "figure": lambda c: Figures(
+        c.access_pj, c.access_pj if c.write_pj is None else c.write_pj, c.area_um2, 0.0, source="Timeloop be27768"
+    ),
     "none": lambda c: Figures(0.0, 0.0, 0.0, 0.0),
 }

@@ -8,7 +8,7 @@ from typing import Literal
 
 from evaluators.components import Figures, figures
 from search_spaces.accelerators import Architecture, Component
-from search_spaces.errors import unknown
+from search_spaces.errors import IllegalDesign, unknown
 
 __all__ = ["ENERGY_TABLES", "EnergyTable", "Priced", "price"]
 
@@ -59,9 +59,12 @@ class Priced:
         return max((f.cycle_s for f in self.levels if f.cycle_s is not None), default=None)
 
     @property
-    def interpolated(self) -> tuple[str, ...]:
-        """Names of the parts whose figures lie between two rows of a table."""
-        return tuple(name for name, _, f in self.parts if f.provenance == "interpolated")
+    def provenance(self) -> str:
+        """Where the figures come from: "table", or the parts that are interpolated or bounds, by name."""
+        marked = [
+            (mark, [name for name, _, f in self.parts if f.provenance == mark]) for mark in ("interpolated", "bound")
+        ]
+        return "; ".join(f"{mark}: {', '.join(names)}" for mark, names in marked if names) or "table"
 
 
 @cache
@@ -76,7 +79,13 @@ def price(architecture: Architecture, table: EnergyTable = "default") -> Priced:
 
     node = architecture.technology_nm
 
-    def charged(real: Component, tool: Component | None) -> Figures:
+    def charged(name: str, real: Component, tool: Component | None) -> Figures:
+        try:
+            return charge(real, tool)
+        except IllegalDesign as illegal:
+            raise IllegalDesign(illegal.reason, f"{name} of {architecture.name}: {illegal}") from None
+
+    def charge(real: Component, tool: Component | None) -> Figures:
         if not as_the_tool:
             return figures(real, node)
         found = figures(tool or real, node)
@@ -87,8 +96,8 @@ def price(architecture: Architecture, table: EnergyTable = "default") -> Priced:
 
     return Priced(
         architecture,
-        tuple(charged(level.component, level.tool) for level in architecture.levels),
+        tuple(charged(level.name, level.component, level.tool) for level in architecture.levels),
         tuple(level.tool_cluster if as_the_tool else 1 for level in architecture.levels),
-        charged(architecture.mac, None),
+        charged("MAC", architecture.mac, None),
         (architecture.levels[-1].tool if as_the_tool else None) or architecture.levels[-1].component,
     )

@@ -128,13 +128,12 @@ def _itemise(
         )
         for k, level in enumerate(counts.levels)
     )
-    interpolated = priced.interpolated
     return MappedLayer(
         accelerator=architecture.name,
         shape=shape,
         metric=metric,
         energy_table=table,
-        provenance=f"interpolated: {', '.join(interpolated)}" if interpolated else "table",
+        provenance=priced.provenance,
         cycles=counts.cycles * groups,
         compute_cycles=counts.compute_cycles * groups,
         stall_cycles=(counts.cycles - counts.compute_cycles) * groups,

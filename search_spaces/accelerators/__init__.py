@@ -9,12 +9,13 @@ from pkgutil import iter_modules
 from types import ModuleType
 
 from search_spaces.accelerators.architecture import DIMS, DRAMS, Architecture, Component, Level, Spatial
-from search_spaces.accelerators.parameters import Parameters
+from search_spaces.accelerators.parameters import MEMORIES, TEMPLATE, Parameters
 from search_spaces.errors import unknown
 from search_spaces.types import KnobValue
 
 __all__ = [
-    "DIMS", "DRAMS", "Architecture", "Component", "Level", "Spatial", "build", "defaults", "describe", "names",
+    "DIMS", "DRAMS", "MEMORIES", "TEMPLATE", "Architecture", "Component", "Level", "Spatial", "build", "defaults",
+    "describe", "names",
 ]  # fmt: skip
 
 _NOT_TEMPLATES = ("architecture", "parameters", "systolic")
@@ -52,6 +53,9 @@ def _build(name: str, given: tuple[tuple[str, KnobValue], ...]) -> Architecture:
 
 def build(name: str, parameters: Mapping[str, KnobValue] | None = None) -> Architecture:
     """The accelerator with these parameters, the template's own values for the rest.
+
+    Beside the template's parameters, `buffers` ("regfile" or "sram") stands for every buffer of `MEMORIES` but the
+    global one, where the template has it and nothing else is said of it; "template" stands for the template's own.
 
     Raises UserError for unknown names and values, IllegalDesign for a combination that cannot be built.
     """

@@ -32,6 +32,8 @@ DEFAULTS: dict[str, int | float | str] = {
     "glb_width_bits": 128,
     "glb_banks": 16,
     "host_words_per_cycle": 1,
+    "accum_buffer": "sram",
+    "glb": "sram",
     "technology_nm": 45,
 }
 

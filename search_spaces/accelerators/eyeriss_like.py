@@ -1,7 +1,9 @@
 """Row-stationary accelerator after Eyeriss (Chen et al., ISCA 2016), as Timeloop's `eyeriss_like` template has it.
 
 A global buffer for inputs and partial sums, a mesh of PE columns, three scratchpads per PE. Filter rows lie along a
-column, so a layer whose filter is higher than the column cannot be mapped.
+column, so a layer whose filter is higher than the column cannot be mapped. `input_buffer` is the ifmap_spad,
+`weight_buffer` the weights_spad, `accum_buffer` the psum_spad. The template's 12 and 16 words are too few for an SRAM:
+`accum_buffer=sram` needs an `accum_buffer_scale` of 4.
 """
 
 from __future__ import annotations
@@ -24,7 +26,10 @@ DEFAULTS: dict[str, int | float | str] = {
     "word_bits": 16,
     "glb_width_bits": 64,
     "glb_banks": 32,
-    "spads": "regfile",
+    "input_buffer": "regfile",
+    "weight_buffer": "regfile",
+    "accum_buffer": "regfile",
+    "glb": "sram",
     "technology_nm": 45,
 }
 
@@ -35,19 +40,14 @@ def architecture(p: Parameters) -> Architecture:
     dram_block = max(64 // word_bits, 1)
     glb_words = p.words("glb_kib", word_bits)
 
-    spads = p.memory("spads")
-
-    def spad(words: int) -> Component:
-        return Component(spads, width_bits=word_bits, depth=words, smart=True)
-
     psum = p.scaled("psum_spad_words", "accum_buffer_scale")
     weights = p.scaled("weights_spad_words", "weight_buffer_scale")
     ifmap = p.scaled("ifmap_spad_words", "input_buffer_scale")
 
-    def scratchpad(name: str, keeps: str, words: int, order: str = "") -> Level:
-        ports = 2.0
+    def scratchpad(name: str, role: str, keeps: str, words: int, order: str = "") -> Level:
+        memory, ports = p.buffer(role, word_bits, words, smart=True), 2.0
         return Level(
-            name, keeps, spad(words), words, orders=(order,), read_words_per_cycle=ports, write_words_per_cycle=ports
+            name, keeps, memory, words, orders=(order,), read_words_per_cycle=ports, write_words_per_cycle=ports
         )
 
     return Architecture(
@@ -58,9 +58,9 @@ def architecture(p: Parameters) -> Architecture:
         technology_nm=p.whole("technology_nm"),
         mac=Component("intmac", width_bits=word_bits),
         levels=(
-            scratchpad("psum_spad", "O", psum, "M"),
-            scratchpad("weights_spad", "W", weights, "RC"),
-            scratchpad("ifmap_spad", "I", ifmap),
+            scratchpad("psum_spad", "accum_buffer", "O", psum, "M"),
+            scratchpad("weights_spad", "weight_buffer", "W", weights, "RC"),
+            scratchpad("ifmap_spad", "input_buffer", "I", ifmap),
             Level(
                 "column",
                 "",
@@ -73,7 +73,7 @@ def architecture(p: Parameters) -> Architecture:
             Level(
                 "shared_glb",
                 "IO",
-                Component("sram", glb_width_bits, glb_words // glb_block, p.whole("glb_banks"), smart=True),
+                p.buffer("glb", glb_width_bits, glb_words // glb_block, banks=p.whole("glb_banks"), smart=True),
                 glb_words,
                 block=glb_block,
                 orders=("CPNM",),
@@ -82,8 +82,6 @@ def architecture(p: Parameters) -> Architecture:
                 read_words_per_cycle=16.0,
                 write_words_per_cycle=16.0,
             ),
-            Level(
-                "DRAM", "WIO", Component("dram", width_bits=64), block=dram_block, orders=("CMNQ",)
-            ),
+            Level("DRAM", "WIO", Component("dram", width_bits=64), block=dram_block, orders=("CMNQ",)),
         ),
     )

@@ -28,6 +28,8 @@ DEFAULTS: dict[str, int | float | str] = {
     "accumulator_banks": 2,
     "dram_words_per_cycle": 8,
     "dram_width_bits": 512,
+    "accum_buffer": "sram",
+    "glb": "sram",
     "technology_nm": 40,
 }
 

@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from search_spaces.accelerators.architecture import ComponentKind
+from search_spaces.accelerators.architecture import Component, ComponentKind
 from search_spaces.errors import IllegalDesign, UserError, unknown
 from search_spaces.types import KnobValue
 
-__all__ = ["Parameters"]
+__all__ = ["MEMORIES", "TEMPLATE", "Parameters"]
+
+MEMORIES = ("input_buffer", "weight_buffer", "accum_buffer", "glb")
+"""What each buffer is made of, "regfile" or "sram", by the buffer's role; `buffers` is short for the first three."""
+
+TEMPLATE = "template"
+"""Stands for the kind of memory that the template itself has."""
+
+_KINDS: tuple[ComponentKind, ...] = ("regfile", "sram")
 
 _LARGEST = 1e9
 """No parameter is larger: beyond, products of sizes are no numbers any more."""
@@ -26,8 +34,10 @@ class Parameters:
     def fill(accelerator: str, defaults: Mapping[str, KnobValue], given: Mapping[str, KnobValue]) -> Parameters:
         """The template's defaults with the given values in their place.
 
-        Raises UserError for a name the template does not have or a value of the wrong type.
+        Raises UserError for a name the template does not have or a value of the wrong type, IllegalDesign for a kind
+        of memory for a buffer it does not have.
         """
+        given = _memories_spelled_out(accelerator, defaults, given)
         for name, value in given.items():
             if name not in defaults:
                 raise unknown(f"parameter of {accelerator}", name, defaults)
@@ -59,13 +69,12 @@ class Parameters:
             raise UserError(f"{name} of {self.accelerator} must be a whole number, not {value:g}")
         return int(value)
 
-    def memory(self, name: str) -> ComponentKind:
-        """A parameter that says what a buffer is made of: "regfile" or "sram"."""
-        kinds: dict[str, ComponentKind] = {"regfile": "regfile", "sram": "sram"}
-        value = str(self[name])
-        if value not in kinds:
-            raise unknown(f"kind of {name} of {self.accelerator}", value, kinds)
-        return kinds[value]
+    def buffer(
+        self, role: str, width_bits: int, depth: int, *, banks: int = 1, smart: bool = False, copies: int = 1
+    ) -> Component:
+        """The memory of one of the `MEMORIES`, as it was chosen; a register file has no banks."""
+        kind = next(kind for kind in _KINDS if kind == self[role])
+        return Component(kind, width_bits, depth, banks=banks if kind == "sram" else 1, smart=smart, copies=copies)
 
     def quotient(self, name: str, by: str) -> int:
         """Words per access: a row must hold a whole number of words."""
@@ -93,3 +102,24 @@ class Parameters:
                 "buffer too small", f"{name}={self[name]} leaves {self.accelerator} a buffer of less than one word"
             )
         return int(words)
+
+
+def _memories_spelled_out(
+    accelerator: str, defaults: Mapping[str, KnobValue], given: Mapping[str, KnobValue]
+) -> dict[str, KnobValue]:
+    """The given parameters with `buffers` replaced by what it stands for, and what says "template" left out."""
+    for name in (*MEMORIES, "buffers"):
+        if given.get(name, TEMPLATE) not in (*_KINDS, TEMPLATE):
+            raise unknown(f"kind of memory for {name} of {accelerator}", given[name], (*_KINDS, TEMPLATE))
+    spelled_out = {name: value for name, value in given.items() if name not in (*MEMORIES, "buffers")}
+    for name in MEMORIES:
+        kind = given.get(name, TEMPLATE)
+        if kind == TEMPLATE and name in defaults and name != "glb":
+            kind = given.get("buffers", TEMPLATE)
+        if kind != TEMPLATE:
+            if name not in defaults:
+                raise IllegalDesign(
+                    "no such buffer", f"{accelerator} has no {name} of its own to be made of {kind}; leave {name} out"
+                )
+            spelled_out[name] = kind
+    return spelled_out

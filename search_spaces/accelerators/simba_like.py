@@ -2,8 +2,9 @@
 
 Processing elements of `lanes` × `vector_macs` multipliers: a vector reduces over input channels, lanes hold
 different output channels. The template's per-PE buffers are register files (97 pJ per access of the input buffer);
-by default they are SRAM here, `buffers="regfile"` brings the template's back. The accumulation buffer is too small
-for the SRAM table and stays a register file.
+by default those of inputs and weights are SRAM here, `buffers=regfile` brings the template's back. `input_buffer` is
+the PEInputBuffer, `weight_buffer` the PEWeightBuffer, `accum_buffer` the PEAccuBuffer, whose words an SRAM keeps in
+rows of the next power of two.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ DEFAULTS: dict[str, int | float | str] = {
     "buffer_width_bits": 64,
     "glb_width_bits": 256,
     "glb_banks": 4,
-    "buffers": "sram",
+    "input_buffer": "sram",
+    "weight_buffer": "sram",
+    "accum_buffer": "regfile",
+    "glb": "sram",
     "technology_nm": 45,
 }
 
@@ -51,10 +55,8 @@ def architecture(p: Parameters) -> Architecture:
     weights = p.scaled_words("weight_buffer_kib", "weight_buffer_scale", word_bits)
     accums = p.scaled("accum_buffer_words", "accum_buffer_scale")
     lanes, vector = p.whole("lanes"), p.whole("vector_macs")
-    kind = p.memory("buffers")
-
-    def buffer(words: int) -> Component:
-        return Component(kind, width_bits=width, depth=words // block, smart=True)
+    accum_bits = p.whole("accum_bits")
+    accum_row = accum_bits if p["accum_buffer"] == "regfile" else 1 << (accum_bits - 1).bit_length()
 
     return Architecture(
         name="simba_like",
@@ -76,7 +78,7 @@ def architecture(p: Parameters) -> Architecture:
             Level(
                 "PEAccuBuffer",
                 "O",
-                Component("regfile", width_bits=p.whole("accum_bits"), depth=accums, smart=True),
+                p.buffer("accum_buffer", accum_row, accums, smart=True),
                 accums,
                 orders=("M",),
                 spatial=(Spatial("C", "Y", fixed=vector),),
@@ -86,7 +88,7 @@ def architecture(p: Parameters) -> Architecture:
             Level(
                 "PEWeightBuffer",
                 "W",
-                buffer(weights),
+                p.buffer("weight_buffer", width, weights // block, smart=True),
                 weights,
                 block=block,
                 orders=("RSC",),
@@ -95,7 +97,7 @@ def architecture(p: Parameters) -> Architecture:
             Level(
                 "PEInputBuffer",
                 "I",
-                buffer(inputs),
+                p.buffer("input_buffer", width, inputs // block, smart=True),
                 inputs,
                 block=block,
                 spatial=(Spatial("M", "Y", fixed=lanes),),
@@ -105,8 +107,8 @@ def architecture(p: Parameters) -> Architecture:
             Level(
                 "GlobalBuffer",
                 "IO",
-                Component(
-                    "sram", p.whole("glb_width_bits"), glb_words // glb_block, p.whole("glb_banks"), smart=True
+                p.buffer(
+                    "glb", p.whole("glb_width_bits"), glb_words // glb_block, banks=p.whole("glb_banks"), smart=True
                 ),
                 glb_words,
                 block=glb_block,
@@ -114,8 +116,6 @@ def architecture(p: Parameters) -> Architecture:
                 spatial=(Spatial("M", "X"), Spatial("C", "X")),
                 mesh_x=p.whole("pe_cols") * p.whole("pe_rows"),
             ),
-            Level(
-                "DRAM", "WIO", Component("dram", width_bits=64), block=max(64 // word_bits, 1), orders=_ORDERS
-            ),
+            Level("DRAM", "WIO", Component("dram", width_bits=64), block=max(64 // word_bits, 1), orders=_ORDERS),
         ),
     )

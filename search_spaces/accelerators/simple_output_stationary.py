@@ -1,8 +1,9 @@
 """Output-stationary array as Timeloop's `simple_output_stationary` template has it: registers, a scratchpad per PE.
 
 Input channels lie on the columns and output channels on the rows, as many as there are; a mapping chooses which
-tensors the global buffer keeps. The template leaves loop orders free; searched are the orders below, because no other
-moves less:
+tensors the global buffer keeps. `accum_buffer` is the pe_spad; `input_buffer` and `weight_buffer` are registers of one
+word, which can be SRAM only where a scale makes them deep. The template leaves loop orders free; searched are the
+orders below, because no other moves less:
 
 - Which loop is innermost at a level is all that matters to a tensor whose tile lies inside: loops irrelevant to it
   cost nothing as long as no relevant one came before. M first spares inputs, C first spares outputs, N, P and Q first
@@ -30,6 +31,10 @@ DEFAULTS: dict[str, int | float | str] = {
     "weight_buffer_scale": 1.0,
     "accum_buffer_scale": 1.0,
     "pe_spad_words": 192,
+    "input_buffer": "regfile",
+    "weight_buffer": "regfile",
+    "accum_buffer": "regfile",
+    "glb": "sram",
     "word_bits": 16,
     "glb_width_bits": 64,
     "glb_banks": 32,
@@ -53,9 +58,9 @@ def architecture(p: Parameters) -> Architecture:
     glb_words = p.words("glb_kib", word_bits)
     spad = p.scaled("pe_spad_words", "accum_buffer_scale")
 
-    def register(name: str, keeps: str, orders: tuple[str, ...], covered: int, scale: str | None) -> Level:
-        words = p.registers(scale) if scale else 1
-        component = Component("regfile", width_bits=word_bits, depth=words)
+    def register(name: str, keeps: str, orders: tuple[str, ...], covered: int, role: str | None) -> Level:
+        words = p.registers(f"{role}_scale") if role else 1
+        component = p.buffer(role, word_bits, words) if role else Component("regfile", word_bits, words)
         tool = Component("figure", access_pj=_TOOL_REGISTER_PJ, area_um2=5.98)
         return Level(name, keeps, component, words, orders=orders, orders_covered=covered, tool=tool)
 
@@ -68,12 +73,12 @@ def architecture(p: Parameters) -> Architecture:
         mac=Component("intmac", width_bits=word_bits),
         levels=(
             register("output_activation_reg", "O", ("C",), 1, None),
-            register("input_activation_reg", "I", ("RSM",), factorial(3), "input_buffer_scale"),
-            register("weight_reg", "W", ("PQN", "QPN"), factorial(3), "weight_buffer_scale"),
+            register("input_activation_reg", "I", ("RSM",), factorial(3), "input_buffer"),
+            register("weight_reg", "W", ("PQN", "QPN"), factorial(3), "weight_buffer"),
             Level(
                 "pe_spad",
                 "O",
-                Component("regfile", width_bits=word_bits, depth=spad, smart=True),
+                p.buffer("accum_buffer", word_bits, spad, smart=True),
                 spad,
                 orders=_SPAD,
                 orders_covered=factorial(3),
@@ -82,7 +87,9 @@ def architecture(p: Parameters) -> Architecture:
             Level(
                 "shared_glb",
                 "",
-                Component("sram", p.whole("glb_width_bits"), glb_words // glb_block, p.whole("glb_banks"), smart=True),
+                p.buffer(
+                    "glb", p.whole("glb_width_bits"), glb_words // glb_block, banks=p.whole("glb_banks"), smart=True
+                ),
                 glb_words,
                 block=glb_block,
                 orders=_FREE,

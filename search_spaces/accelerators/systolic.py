@@ -12,17 +12,18 @@ def systolic_levels(p: Parameters, buffer: str, words: int, arrays: int = 1) -> 
     """A weight register per unit, an accumulator per column, and one buffer of inputs and weights by this name.
 
     Input channels lie on the rows, output channels on the columns; only the accumulator tiles. The buffer is `arrays`
-    equal memories side by side.
+    equal memories side by side; `glb` is its memory, `accum_buffer` that of the accumulators.
     """
     word_bits, block = p.whole("word_bits"), p.quotient("glb_width_bits", "word_bits")
     accums = p.scaled("accumulator_words", "accum_buffer_scale")
-    memory = Component("sram", p.whole("glb_width_bits"), words // block // arrays, p.whole("glb_banks"), copies=arrays)
+    rows = words // block // arrays
+    memory = p.buffer("glb", p.whole("glb_width_bits"), rows, banks=p.whole("glb_banks"), copies=arrays)
     return (
         Level("Registers", "W", Component("regfile", width_bits=word_bits, depth=1), 1),
         Level(
             "Accumulator",
             "O",
-            Component("sram", p.whole("accum_bits"), accums, p.whole("accumulator_banks")),
+            p.buffer("accum_buffer", p.whole("accum_bits"), accums, banks=p.whole("accumulator_banks")),
             accums,
             orders=("QPNCSRM",),
             spatial=(Spatial("C", "X"),),

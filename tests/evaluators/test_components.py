@@ -84,7 +84,8 @@ def test_interpolated_sram_lies_between_its_neighbours(depth: int, banks: int) -
 @pytest.mark.parametrize(
     ("component", "says"),
     [
-        (Component("sram", width_bits=64, depth=64), "outside the 45 nm table"),
+        (Component("sram", width_bits=64, depth=15), "make it larger, or a regfile"),
+        (Component("sram", width_bits=64, depth=64, banks=4), "has 1 to 2048 KiB as 4-bank arrays"),
         (Component("sram", width_bits=48, depth=4096), "no SRAM of 48 bits"),
         (Component("sram", width_bits=64, depth=1 << 20), "outside the 45 nm table"),
     ],
@@ -92,6 +93,35 @@ def test_interpolated_sram_lies_between_its_neighbours(depth: int, banks: int) -
 def test_sram_outside_the_table_is_refused(component: Component, says: str) -> None:
     with pytest.raises(IllegalDesign, match=says):
         figures(component)
+
+
+def test_an_sram_below_1_kib_has_its_own_energy_and_the_area_of_a_larger_one() -> None:
+    """16 × 192 is the scratchpad of Timeloop's simple_output_stationary: 0.727133 and 1.08538 pJ, 3087.39 µm²."""
+    spad = figures(Component("sram", width_bits=16, depth=192, smart=True))
+    assert (spad.read_pj, spad.write_pj) == (pytest.approx(0.727133, abs=1e-9), pytest.approx(1.08538, abs=1e-9))
+    assert spad.area_um2 == pytest.approx(3087.39)
+    one_kib = figures(Component("sram", width_bits=32, depth=256))
+    smaller = figures(Component("sram", width_bits=32, depth=128))
+    assert (smaller.read_pj, smaller.write_pj) == (0.977453, 2.15817)
+    assert (smaller.area_um2, smaller.cycle_s, smaller.leakage_w) == (
+        one_kib.area_um2,
+        one_kib.cycle_s,
+        one_kib.leakage_w,
+    )
+    between = figures(Component("sram", width_bits=32, depth=90))
+    assert 0.762037 < between.read_pj < 0.977453
+    assert [f.provenance for f in (spad, smaller, between, one_kib)] == ["bound", "bound", "bound", "table"]
+    assert figures(Component("sram", width_bits=8, depth=64)).area_um2 == pytest.approx(2908.39)
+
+
+def test_a_buffer_outside_the_tables_is_named_with_the_way_out() -> None:
+    with pytest.raises(IllegalDesign, match=r"psum_spad of eyeriss_like: an SRAM of 16 × 16 bits .* or a regfile"):
+        price(accelerators.build("eyeriss_like", {"accum_buffer": "sram"}))
+    fits = price(accelerators.build("eyeriss_like", {"accum_buffer": "sram", "accum_buffer_scale": 4}))
+    assert fits.provenance == "bound: psum_spad"
+    assert price(accelerators.build("simba_like", {"buffers": "sram"})).provenance == "bound: PEAccuBuffer"
+    as_the_tool = price(accelerators.build("simple_output_stationary", {"accum_buffer": "sram"})).levels[3]
+    assert (as_the_tool.read_pj, as_the_tool.write_pj) == pytest.approx((0.727133, 1.08538), abs=1e-9)
 
 
 def test_other_technologies_are_refused_not_guessed() -> None:

@@ -49,6 +49,32 @@ def test_blocks_equal_points_and_both_kinds_of_illegal_designs_occur(memo, dvfs)
     assert reasons == {"layer does not map", "clock above memory limit"}
 
 
+def test_memories_are_knobs_of_the_space(memo):
+    """An SRAM of 16 words is no design; one of 64 words costs another energy and area than registers."""
+    space = sensor_edge_space(
+        LENET, accelerators=("eyeriss_like", "gemmini_like"), pe_cols=(4,), pe_rows=(8,), glb_kib=(64,),
+        input_buffer_scale=(1.0,), weight_buffer_scale=(1.0,), accum_buffer_scale=(1.0, 4.0), clock_mhz=(100,),
+        accum_buffer=("template", "sram"), weight_buffer=("template", "regfile"), links=("1000base-t",),
+    )  # fmt: skip
+    whole = System(LENET, SystemSettings(), memo)
+    cheapest, reasons = {}, {}
+    for arch in space.architectures():
+        block, knobs = whole.architecture_block(space, arch), space.architecture_values(arch)
+        key = (knobs["accelerator"], knobs["accum_buffer_scale"], knobs["weight_buffer"], knobs["accum_buffer"])
+        reasons[key] = list(block.illegal_counts)
+        for at in np.argwhere(block.legal):
+            point = space.decode(block.indices(at))
+            assert {name: values[tuple(at)] for name, values in block.metrics.items()} == whole.metrics(point)
+        cheapest[key] = (block.metrics["accelerator_energy_j"].max(), block.metrics["area_mm2"].max())
+    for weights in ("template", "regfile"):
+        assert reasons["eyeriss_like", 1.0, weights, "sram"] == ["SRAM size outside table"]
+        assert reasons["eyeriss_like", 4.0, weights, "sram"] == []
+        ours, srams = (cheapest["eyeriss_like", 4.0, weights, kind] for kind in ("template", "sram"))
+        assert ours[0] < srams[0] and ours[1] < srams[1]
+    assert reasons["gemmini_like", 1.0, "regfile", "sram"] == ["no such buffer"]
+    assert cheapest["gemmini_like", 1.0, "template", "template"] == cheapest["gemmini_like", 1.0, "template", "sram"]
+
+
 def test_a_sum_over_the_real_layers(memo):
     point = SPACE.decode(
         SPACE.encode({**dict(SPACE.decode((0,) * 11).knobs), "cut": LENET.cuts[-1].name, "pe_rows": 8})

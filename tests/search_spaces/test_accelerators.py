@@ -9,7 +9,7 @@ from evaluators.memo import Memo
 from evaluators.sensor import SensorModel, SensorSettings
 from search_spaces import accelerators, networks
 from search_spaces.accelerators import DIMS
-from search_spaces.errors import UserError
+from search_spaces.errors import IllegalDesign, UserError
 from search_spaces.types import ConvShape
 
 FAMILIES = {
@@ -42,6 +42,47 @@ def test_every_template_takes_every_knob(name: str, knob: str) -> None:
     assert not isinstance(value, str)
     doubled = accelerators.build(name, {knob: value * 2})
     assert dict(doubled.parameters)[knob] == value * 2
+
+
+ROLES = {
+    "eyeriss_like": {"input_buffer": 2, "weight_buffer": 1, "accum_buffer": 0, "glb": 4},
+    "simba_like": {"input_buffer": 3, "weight_buffer": 2, "accum_buffer": 1, "glb": 4},
+    "simple_output_stationary": {"input_buffer": 1, "weight_buffer": 2, "accum_buffer": 3, "glb": 4},
+}
+"""Which level each buffer is; in systolic arrays inputs and weights have no buffer of their own."""
+SYSTOLIC = {"accum_buffer": 1, "glb": 2}
+
+
+@pytest.mark.parametrize("name", accelerators.names())
+def test_every_buffer_of_every_template_is_a_register_file_or_an_sram(name: str) -> None:
+    roles = ROLES.get(name, SYSTOLIC)
+    own = accelerators.build(name)
+    assert {lv.name for lv in own.on_chip if lv.words and lv.words > 1} <= {own.levels[k].name for k in roles.values()}
+    for role in accelerators.MEMORIES:
+        if role not in roles:
+            assert accelerators.build(name, {role: "template"}) == own
+            with pytest.raises(IllegalDesign, match=f"{name} has no {role} of its own"):
+                accelerators.build(name, {role: "sram"})
+            continue
+        for kind in ("regfile", "sram"):
+            chip = accelerators.build(name, {role: kind})
+            assert dict(chip.parameters)[role] == kind
+            kinds = [level.component.kind for level in own.levels]
+            kinds[roles[role]] = kind
+            assert [level.component.kind for level in chip.levels] == kinds
+            assert chip.levels[roles[role]].words == own.levels[roles[role]].words
+
+
+@pytest.mark.parametrize("name", accelerators.names())
+def test_buffers_is_short_for_the_buffers_of_the_processing_elements(name: str) -> None:
+    own = accelerators.defaults(name)
+    for kind in ("regfile", "sram"):
+        short = accelerators.build(name, {"buffers": kind, "accum_buffer": "regfile"})
+        spelled_out = {role: kind for role in ("input_buffer", "weight_buffer") if role in own}
+        assert short == accelerators.build(name, {**spelled_out, "accum_buffer": "regfile", "glb": own["glb"]})
+    assert accelerators.build(name, {"buffers": "template"}) == accelerators.build(name)
+    with pytest.raises(UserError, match=r"no kind of memory for buffers of .* 'sramm'; did you mean 'sram'"):
+        accelerators.build(name, {"buffers": "sramm"})
 
 
 def test_an_unknown_template_names_the_closest() -> None:

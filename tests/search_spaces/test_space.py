@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from search_spaces.accelerators import MEMORIES
 from search_spaces.errors import UserError
 from search_spaces.space import ARCHITECTURE_KNOBS, KNOBS, SearchSpace, sensor_edge_space
 from search_spaces.types import Knob
@@ -37,7 +38,7 @@ def test_positions_follow_the_order_of_the_indices(space):
 
 def test_the_demo_space_is_large_and_holds_the_templates_own_values():
     space = sensor_edge_space(toy_network())
-    assert tuple(knob.name for knob in space.knobs) == KNOBS
+    assert tuple(knob.name for knob in space.knobs) == tuple(name for name in KNOBS if name not in MEMORIES)
     assert space.size // 6 * 17 >= 100_000  # the toy has 6 cuts, SqueezeNet V1.1 has 17
     architectures = [space.architecture_values(a) for a in space.architectures()]
     assert len(architectures) == len({tuple(a.items()) for a in architectures}) >= 100
@@ -60,12 +61,22 @@ def test_the_demo_space_is_large_and_holds_the_templates_own_values():
     } in architectures
 
 
+def test_memories_are_knobs_only_where_they_are_asked_for():
+    space = sensor_edge_space(toy_network(), accum_buffer=("template", "sram"), glb=("regfile",))
+    plain = sensor_edge_space(toy_network())
+    assert space.size == 2 * plain.size
+    assert [knob.name for knob in space.architecture_knobs][-3:] == ["accum_buffer_scale", "accum_buffer", "glb"]
+    assert len(list(space.architectures())) == 2 * len(list(plain.architectures()))
+    last = space.architecture_values(list(space.architectures())[-1])
+    assert (last["accum_buffer"], last["glb"]) == ("sram", "regfile")
+
+
 def test_a_design_point_is_a_chain_with_a_cut_on_every_link():
-    point = sensor_edge_space(toy_network()).decode((0,) * len(KNOBS))
+    point = sensor_edge_space(toy_network()).decode((0,) * 11)
     assert len(point.nodes) == len(point.links) + 1 == len(point.cuts) + 1
     assert point.nodes[0].role == "sensor" and point.nodes[-1].role == "edge"
     assert point.cuts == ("Identity",)
-    assert {name for name, _ in point.nodes[0].knobs} == {*ARCHITECTURE_KNOBS, "clock_mhz", "dram"}
+    assert {name for name, _ in point.nodes[0].knobs} == {*ARCHITECTURE_KNOBS[:-4], "clock_mhz", "dram"}
 
 
 def test_single_valued_knobs_may_be_left_out_of_a_choice_and_others_not():
@@ -97,6 +108,7 @@ def test_a_cut_goes_by_the_names_merged_into_it():
         ({"accelerators": ("eyeris_like",)}, "no accelerator 'eyeris_like'; did you mean 'eyeriss_like'"),
         ({"links": ("1000baset",)}, "no link '1000baset'; did you mean '1000base-t'"),
         ({"drams": ("hbm",)}, "no dram 'hbm'; did you mean 'hbm2'"),
+        ({"glb": ("ram",)}, "no memory for glb 'ram'; did you mean 'sram'?"),
         ({"cuts": ("pol",)}, "no cut of toy in cut mode 'block' 'pol'; did you mean 'pool'"),
         ({"pe_cols": (0,)}, "knob 'pe_cols' takes whole numbers of at least 1, not 0"),
         ({"pe_rows": (4.5,)}, "knob 'pe_rows' takes whole numbers of at least 1, not 4.5"),
@@ -115,7 +127,7 @@ def test_a_knob_value_that_cannot_be_is_one_line(knobs, message):
 
 def test_values_and_indices_out_of_range_name_the_way_out():
     space = sensor_edge_space(toy_network())
-    point = dict(space.decode((0,) * len(KNOBS)).knobs)
+    point = dict(space.decode((0,) * 11).knobs)
     with pytest.raises(UserError, match=r"knob 'pe_cols' takes 2, 4, 8, 14, not 13; the closest is 14"):
         space.encode({**point, "pe_cols": 13})
     with pytest.raises(UserError, match="no value of knob 'link' '10gbase'; did you mean '10gbase-t'"):
