@@ -168,6 +168,8 @@ def _system(spec: StudySpec, memo: Memo | None) -> tuple[Any, Memo]:
     unknown = [name for name in bounded if name in ("edge_energy_j", "total_energy_j")]
     if unknown and spec.settings.edge.startswith("measured:") and spec.settings.edge_power_w is None:
         raise UserError(f"{unknown[0]} needs the power of a measured edge node: SystemSettings(edge_power_w=…)")
+    if spec.settings.sensor.mapping == "pareto":
+        raise UserError('a study takes mapping "edp", "delay" or "energy", not "pareto"')
     memo = memo if memo is not None else Table(default_cache_path())
     return System(spec.network, spec.settings, memo), memo
 

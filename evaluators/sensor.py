@@ -17,19 +17,26 @@ from evaluators.mapper import layer as mapper
 from evaluators.mapper.energy import EnergyTable, Priced, price
 from evaluators.mapper.layer import Candidate, LayerMappings, map_layers, prepare_layers
 from evaluators.memo import Memo
+from evaluators.network_front import LayerFronts, layer_fronts
 from search_spaces.accelerators import Architecture
-from search_spaces.errors import IllegalDesign, unknown
+from search_spaces.errors import IllegalDesign, UserError, unknown
 from search_spaces.types import Layer, Network
 
-__all__ = ["LayerCosts", "SensorModel", "SensorSettings"]
+__all__ = ["MANY_COSTS", "LayerCosts", "SensorModel", "SensorSettings"]
 
 Metric = Literal["edp", "delay", "energy"]
+MappingChoice = Literal[Metric, "pareto"]
 Operators = Literal["all", "conv"]
 Dvfs = Literal["on", "off", "sized"]
 
 VERSION = 2
 """Bumped by hand whenever a layer's cost changes for another reason than the mapper's or the tables'."""
 
+
+MANY_COSTS = (
+    'mapping "pareto" gives a design many costs, one for each combination of mappings; '
+    'ask for "edp", "delay" or "energy" to get one'
+)
 
 _KEPT = 1024
 """Architectures whose candidates are kept laid out as arrays: some 30 kB each for a network of 60 layers."""
@@ -39,12 +46,12 @@ _KEPT = 1024
 class SensorSettings:
     """How a sensor node's layers are costed; part of a study's identity.
 
-    `mapping` is the metric that chooses among a layer's mappings, `operators` "conv" costs convolutions only (the
-    paper's convention), `dvfs` is one of "on" (supply follows the clock), "off" (table energies, no leakage), "sized"
-    (MACs synthesised for the clock).
+    `mapping` is the metric that chooses among a layer's mappings, or "pareto" to keep all that are not beaten,
+    `operators` "conv" costs convolutions only (the paper's convention), `dvfs` is one of "on" (supply follows the
+    clock), "off" (table energies, no leakage), "sized" (MACs synthesised for the clock).
     """
 
-    mapping: Metric = "edp"
+    mapping: MappingChoice = "edp"
     operators: Operators = "all"
     dvfs: Dvfs = "on"
     factors: Literal["perfect"] = "perfect"
@@ -57,7 +64,7 @@ class SensorSettings:
 
 
 _CHOICES: Mapping[str, tuple[str, ...]] = {
-    "mapping": ("edp", "delay", "energy"),
+    "mapping": ("edp", "delay", "energy", "pareto"),
     "operators": ("all", "conv"),
     "dvfs": ("on", "off", "sized"),
     "factors": ("perfect",),
@@ -101,6 +108,19 @@ class _Prepared:
     costed: np.ndarray
     unmapped: dict[int, str]
     candidates: tuple[tuple[Candidate, ...], ...]
+
+
+@dataclass(frozen=True)
+class _Costs:
+    """All candidates at one clock's supply and with one DRAM type: arrays (layers, most candidates)."""
+
+    latency_s: np.ndarray
+    energy_j: np.ndarray
+    dynamic_j: np.ndarray
+    dram_j: np.ndarray
+    leakage_j: np.ndarray
+    supply_v: float
+    provenance: str
 
 
 class SensorModel:
@@ -149,9 +169,49 @@ class SensorModel:
         """Energy and latency of every layer at a clock and with a DRAM type, each layer with its best mapping.
 
         Raises IllegalDesign for a clock above the memory's limit or a component outside the tables; a layer that
-        does not map is NaN and named in `unmapped`, because it only matters if it runs here.
+        does not map is NaN and named in `unmapped`, because it only matters if it runs here. Raises UserError where
+        the settings keep all mappings: then a layer has no one cost.
+        """
+        metric = self.settings.mapping
+        if metric == "pareto":
+            raise UserError(MANY_COSTS)
+        ready = self._ready(network, architecture)
+        costs = self._at(ready, architecture, clock_hz, dram)
+        best = _best(metric, costs.latency_s, costs.energy_j)
+        rows = np.arange(len(network.layers))
+
+        def chosen(values: np.ndarray) -> np.ndarray:
+            return np.where(ready.costed, values[rows, best], 0.0)
+
+        return LayerCosts(
+            energy_j=chosen(costs.energy_j),
+            latency_s=chosen(costs.latency_s),
+            cycles=chosen(ready.cycles),
+            compute_cycles=chosen(ready.compute_cycles),
+            dynamic_j=chosen(costs.dynamic_j),
+            dram_j=chosen(costs.dram_j),
+            leakage_j=chosen(costs.leakage_j),
+            supply_v=costs.supply_v,
+            provenance=costs.provenance,
+            unmapped=dict(ready.unmapped),
+            chosen=tuple(c[b] if c else None for c, b in zip(ready.candidates, best.tolist(), strict=True)),
+        )
+
+    def layer_fronts(self, network: Network, architecture: Architecture, clock_hz: float, dram: str) -> LayerFronts:
+        """Every layer's non-dominated mappings at a clock and with a DRAM type, whatever the settings choose.
+
+        Raises IllegalDesign as `layer_costs` does.
         """
         ready = self._ready(network, architecture)
+        costs = self._at(ready, architecture, clock_hz, dram)
+        return layer_fronts(costs.latency_s, costs.energy_j, costs.provenance, dict(ready.unmapped))
+
+    def candidates(self, network: Network, architecture: Architecture) -> tuple[tuple[Candidate, ...], ...]:
+        """The mappings of every layer that can be best for anything, figures of one group; none for free layers."""
+        return self._ready(network, architecture).candidates
+
+    def _at(self, ready: _Prepared, architecture: Architecture, clock_hz: float, dram: str) -> _Costs:
+        """What all candidates cost at a clock and with a DRAM type."""
         settings, node = self.settings, architecture.technology_nm
         limit_hz = self.clock_limit_hz(architecture)
         nominal_v = NODES[node].nominal_v
@@ -169,25 +229,8 @@ class SensorModel:
         dynamic_j = (ready.storage_pj + ready.macs[:, None] * priced.mac.read_pj) * (scale * 1e-12)
         dram_j = ready.dram_accesses * (dram_pj * 1e-12)
         leakage_j = leakage_w * latency_s
-        energy_j = dynamic_j + dram_j + leakage_j
-        best = _best(settings.mapping, latency_s, energy_j)
-        rows = np.arange(len(network.layers))
-
-        def chosen(values: np.ndarray) -> np.ndarray:
-            return np.where(ready.costed, values[rows, best], 0.0)
-
-        return LayerCosts(
-            energy_j=chosen(energy_j),
-            latency_s=chosen(latency_s),
-            cycles=chosen(ready.cycles),
-            compute_cycles=chosen(ready.compute_cycles),
-            dynamic_j=chosen(dynamic_j),
-            dram_j=chosen(dram_j),
-            leakage_j=chosen(leakage_j),
-            supply_v=at_v,
-            provenance=priced.provenance,
-            unmapped=dict(ready.unmapped),
-            chosen=tuple(c[b] if c else None for c, b in zip(ready.candidates, best.tolist(), strict=True)),
+        return _Costs(
+            latency_s, dynamic_j + dram_j + leakage_j, dynamic_j, dram_j, leakage_j, at_v, priced.provenance
         )
 
     def _costed(self, layer: Layer) -> bool:

@@ -17,13 +17,17 @@ With no layer before the cut the accelerator costs nothing. A layer that the acc
 illegal only where it is before the cut. A link that cannot carry the frame rate is a constraint's business
 (``link_utilisation`` <= 1), like a sensor or an edge node that is too slow for it.
 
-Every figure of every cut comes from one matrix product, cuts × layers times layer costs, so one design point and a
-whole block of them give the same floating-point numbers.
+The layers before a cut are summed one after the other in the order of the network, so one design point, a whole block
+of them and a combination of mappings give the same floating-point numbers, on every machine.
+
+With `mapping="pareto"` a design point is a front of its own, one cost for each combination of its layers' mappings
+that no other beats (`evaluators.network_front`). A block's metrics are then what no combination can be below: every
+layer at its least energy and at its least latency, both at once; `System.combinations` has the real ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from math import ceil, isfinite
@@ -35,7 +39,8 @@ from evaluators import edge, ethernet
 from evaluators.costs import METRICS, UNITS, Evaluation, Figure, LayerItem, LinkItem, NodeItem
 from evaluators.edge import EdgeProfile, roofline
 from evaluators.ethernet import Framing, LinkCost, PhyEnergy, transfer
-from evaluators.sensor import LayerCosts, SensorModel, SensorSettings
+from evaluators.network_front import LayerFronts, NetworkFront, RunningFronts
+from evaluators.sensor import MANY_COSTS, LayerCosts, SensorModel, SensorSettings
 from search_spaces import accelerators, devices, links
 from search_spaces.accelerators import Architecture
 from search_spaces.errors import IllegalDesign, UserError, unknown
@@ -46,9 +51,9 @@ from search_spaces.types import KnobValue, Network
 if TYPE_CHECKING:
     from evaluators.memo import Memo
 
-__all__ = ["METRICS", "UNITS", "VERSION", "Block", "Sensor", "System", "SystemSettings"]
+__all__ = ["METRICS", "UNITS", "VERSION", "Block", "Combinations", "Sensor", "System", "SystemSettings"]
 
-VERSION = "1"
+VERSION = "2"
 """Raised by hand when an answer of this module changes."""
 
 NOTHING = "nothing to compute"
@@ -111,6 +116,8 @@ class Sensor(Protocol):
 
     def layer_costs(self, network: Network, architecture: Architecture, clock_hz: float, dram: str) -> LayerCosts: ...
 
+    def layer_fronts(self, network: Network, architecture: Architecture, clock_hz: float, dram: str) -> LayerFronts: ...
+
     def area_mm2(self, architecture: Architecture, clock_hz: float) -> float: ...
 
 
@@ -119,12 +126,15 @@ class Block:
     """Every design point of one architecture. All arrays have the axes (cut, clock, dram, link) of the space.
 
     `metrics` are NaN where a design is illegal; `reason_codes` index `reasons`, where 0 is legal (reason "").
+    With `mapping="pareto"` the metrics are bounds that no combination of mappings beats, and `combinations` counts
+    the legal designs times the combinations of each (of mappings that no other of their layer beats).
     """
 
     arch_indices: tuple[int, ...]
     metrics: dict[str, np.ndarray]
     reason_codes: np.ndarray
     reasons: tuple[str, ...]
+    combinations: int | None = None
 
     @property
     def legal(self) -> np.ndarray:
@@ -144,10 +154,27 @@ class Block:
 
 
 @dataclass(frozen=True)
-class _SensorTable:
-    """One architecture at one clock with one DRAM: sums over the layers before every cut of the network."""
+class Combinations:
+    """The non-dominated combinations of mappings of some designs, one entry each, fastest first within a design.
 
-    layers: LayerCosts
+    `cell` is the place of the design among those asked for, `point` the number of the combination on the network's
+    front, from 1, `changed` how many layers differ from their own best in energy × latency.
+    """
+
+    cell: np.ndarray
+    point: np.ndarray
+    changed: np.ndarray
+    metrics: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class _SensorTable:
+    """One architecture at one clock with one DRAM: sums over the layers before every cut of the network.
+
+    With all mappings kept (`LayerFronts`) the sums are of each layer's least energy and of its least latency.
+    """
+
+    layers: LayerCosts | LayerFronts
     area_mm2: float
     energy_j: np.ndarray
     latency_s: np.ndarray
@@ -174,6 +201,7 @@ class System:
         self.settings = settings
         self._memo = memo
         self._sensor: Sensor = sensor_model or SensorModel(settings.sensor, memo)
+        self._keeps_all = settings.sensor.mapping == "pareto"
         self._edge_progress = edge_progress
         self._edge: EdgeProfile | None = None
         self._tables: dict[tuple[Architecture, float, str], _SensorTable | IllegalDesign] = {}
@@ -189,7 +217,12 @@ class System:
     # one design point
 
     def metrics(self, point: DesignPoint) -> dict[str, float]:
-        """Every metric of one design point, in the order of `METRICS`. Raises IllegalDesign."""
+        """Every metric of one design point, in the order of `METRICS`. Raises IllegalDesign.
+
+        With all mappings kept it has no one value: raises UserError.
+        """
+        if self._keeps_all:
+            raise UserError(MANY_COSTS)
         architecture, clock_hz, dram = _hardware(point)
         cut, link = self._cut_and_link(point)
         table = self._table(architecture, clock_hz, dram)
@@ -210,19 +243,12 @@ class System:
 
     def provenance(self, point: DesignPoint) -> dict[str, str]:
         """Where each metric of a design comes from: measured, table, interpolated, simulated. Raises IllegalDesign."""
-        return self.evaluate(point).provenance
-
-    def evaluate(self, point: DesignPoint) -> Evaluation:
-        """One design point, itemised per layer, link and node. Raises IllegalDesign."""
-        metrics = self.metrics(point)
         architecture, clock_hz, dram = _hardware(point)
-        cut, link = self._cut_and_link(point)
-        costs = self._table(architecture, clock_hz, dram).layers
-        before = sorted(self.network.cuts[cut].layers)
-        layers = self.network.layers
-        sent = self._transfer(cut, link)
+        cut, _ = self._cut_and_link(point)
+        before = self.network.cuts[cut].layers
+        says = self._table(architecture, clock_hz, dram).layers.provenance
         profile = self.edge_profile
-        energy_says, time_says = (costs.provenance, "simulated") if before else (NOTHING, NOTHING)
+        energy_says, time_says = (says, "simulated") if before else (NOTHING, NOTHING)
         power_says = (
             "given" if self.settings.edge_power_w is not None else ("table" if self.edge_power_w else "unknown")
         )
@@ -237,20 +263,31 @@ class System:
             "link_latency_s": {"table"},
             "edge_latency_s": {profile.provenance},
             "throughput_fps": latency,
-            "area_mm2": {costs.provenance},
+            "area_mm2": {says},
             "sensor_power_w": sensor_energy,
             "link_utilisation": {"table"},
             "sensor_memory_bytes": {"counted"},
             "edge_energy_j": edge_energy,
             "total_energy_j": sensor_energy | edge_energy,
         }
+        return {name: " + ".join(sorted(sources[name] - {NOTHING}) or [NOTHING]) for name in METRICS}
+
+    def evaluate(self, point: DesignPoint) -> Evaluation:
+        """One design point, itemised per layer, link and node. Raises IllegalDesign."""
+        metrics = self.metrics(point)
+        architecture, clock_hz, dram = _hardware(point)
+        cut, link = self._cut_and_link(point)
+        costs = self._table(architecture, clock_hz, dram).layers
+        assert isinstance(costs, LayerCosts)
+        before = sorted(self.network.cuts[cut].layers)
+        layers = self.network.layers
+        sent = self._transfer(cut, link)
+        profile = self.edge_profile
+        provenance = self.provenance(point)
         macs_before = self.network.macs_before(self.network.cuts[cut])
         return Evaluation(
             point=point,
-            figures=tuple(
-                Figure(name, metrics[name], UNITS[name], " + ".join(sorted(sources[name] - {NOTHING}) or [NOTHING]))
-                for name in METRICS
-            ),
+            figures=tuple(Figure(name, metrics[name], UNITS[name], provenance[name]) for name in METRICS),
             layers=tuple(
                 LayerItem(
                     node="sensor",
@@ -290,7 +327,7 @@ class System:
                     energy_j=metrics["accelerator_energy_j"],
                     area_mm2=metrics["area_mm2"],
                     memory_bytes=metrics["sensor_memory_bytes"],
-                    provenance=energy_says,
+                    provenance=costs.provenance if before else NOTHING,
                 ),
                 NodeItem(
                     role="edge",
@@ -332,6 +369,7 @@ class System:
             return Block(block_of, empty, codes, tuple(reasons))
 
         energy_j, latency_s, area_mm2 = (np.full(shape[:3], np.nan) for _ in range(3))
+        combinations = 0
         for i, clock_mhz in enumerate(clocks_mhz):
             for j, dram in enumerate(drams):
                 try:
@@ -345,23 +383,61 @@ class System:
                 blocked = [k for k, cut in enumerate(cuts) if table.blocked[cut]]
                 if blocked:
                     codes[blocked, i, j] = code(UNMAPPED)
-        sent = [[self._transfer(int(cut), str(link)) for link in link_names] for cut in cuts]
-
-        def of_links(name: str) -> np.ndarray:
-            return np.array([[getattr(cost, name) for cost in row] for row in sent])[:, None, None, :]
-
+                if isinstance(table.layers, LayerFronts):
+                    mapped = (cut for cut in cuts if not table.blocked[cut])
+                    combinations += sum(table.layers.combinations(self._layers_before(cut)) for cut in mapped)
+        sent = self._sent(cuts, link_names)
         found = self._combine(
             cuts.reshape(-1, 1, 1, 1),
             accelerator_energy_j=energy_j[..., None],
             sensor_latency_s=latency_s[..., None],
-            phy_energy_j=of_links("energy_j"),
-            link_latency_s=of_links("latency_s"),
-            link_utilisation=of_links("utilisation"),
+            **{name: figures[:, None, None, :] for name, figures in sent.items()},
             area_mm2=area_mm2[..., None],
             memory_bytes=self._memory_bytes(architecture)[cuts].reshape(-1, 1, 1, 1),
         )
         metrics = {name: np.where(codes == 0, found[name], np.nan) for name in METRICS}
-        return Block(block_of, metrics, codes, tuple(reasons))
+        counted = combinations * len(link_names) if self._keeps_all else None
+        return Block(block_of, metrics, codes, tuple(reasons), counted)
+
+    def combinations(self, space: SearchSpace, arch_indices: Sequence[int], cells: np.ndarray) -> Combinations:
+        """The non-dominated combinations of mappings of some legal designs of one architecture.
+
+        `cells` (n, 4) are positions on the axes (cut, clock, dram, link) of its block. The combinations of a design
+        that no other combination beats in energy and latency are there, and of equal ones one.
+        """
+        cut_names, clocks_mhz, drams, link_names = (
+            space.knob(name).values for name in ("cut", "clock_mhz", "dram", "link")
+        )
+        cuts = np.array([self._network_cut(name) for name in cut_names])
+        architecture = _build(space.architecture_values(tuple(int(i) for i in arch_indices)))
+        # Cuts in their order, so that the sums before one go on from those before the last.
+        order = np.lexsort((cells[:, 0], cells[:, 2], cells[:, 1]))
+        fronts: list[NetworkFront] = []
+        areas_mm2: list[float] = []
+        running: tuple[tuple[int, int], RunningFronts] | None = None
+        front: tuple[int, NetworkFront] | None = None
+        for cut, clock, dram, _ in cells[order].tolist():
+            if running is None or running[0] != (clock, dram):
+                table = self._table(architecture, _clock_hz(clocks_mhz[clock]), str(drams[dram]))
+                assert isinstance(table.layers, LayerFronts)
+                running, front = ((clock, dram), RunningFronts(table.layers)), None
+            if front is None or front[0] != cut:
+                front = cut, running[1].front(self._layers_before(cuts[cut]))
+            fronts.append(front[1])
+            areas_mm2.append(table.area_mm2)
+        sizes = [len(found) for found in fronts]
+        cell = np.repeat(order, sizes)
+        at_cut, at_link = cells[cell, 0], cells[cell, 3]
+        found = self._combine(
+            cuts[at_cut],
+            accelerator_energy_j=_joined([f.energy_j for f in fronts]),
+            sensor_latency_s=_joined([f.latency_s for f in fronts]),
+            **{name: figures[at_cut, at_link] for name, figures in self._sent(cuts, link_names).items()},
+            area_mm2=np.repeat(areas_mm2, sizes),
+            memory_bytes=self._memory_bytes(architecture)[cuts[at_cut]],
+        )
+        point = _joined([np.arange(1, size + 1) for size in sizes])
+        return Combinations(cell, point.astype(np.int64), _joined([f.changed for f in fronts]).astype(np.int64), found)
 
     def prepare(
         self,
@@ -472,8 +548,12 @@ class System:
         found = self._tables.get(key)
         if found is None:
             try:
-                costs = self._sensor.layer_costs(self.network, architecture, clock_hz, dram)
-                found = self._sum_layers(costs, self._sensor.area_mm2(architecture, clock_hz))
+                if self._keeps_all:
+                    fronts = self._sensor.layer_fronts(self.network, architecture, clock_hz, dram)
+                    found = self._least(fronts, self._sensor.area_mm2(architecture, clock_hz))
+                else:
+                    costs = self._sensor.layer_costs(self.network, architecture, clock_hz, dram)
+                    found = self._sum_layers(costs, self._sensor.area_mm2(architecture, clock_hz))
             except IllegalDesign as error:
                 found = error
             if len(self._tables) >= TABLES_KEPT:
@@ -485,19 +565,53 @@ class System:
 
     def _sum_layers(self, costs: LayerCosts, area_mm2: float) -> _SensorTable:
         """Sums over every cut; a layer that does not map blocks the cuts it is before and counts as nothing."""
-        blocked = [""] * len(self.network.cuts)
-        for layer in sorted(costs.unmapped, reverse=True):
-            for cut in np.flatnonzero(self._member[:, layer]):
-                blocked[cut] = costs.unmapped[layer]
         maps = np.ones(len(self.network.layers), dtype=bool)
         maps[list(costs.unmapped)] = False
         return _SensorTable(
             costs,
             area_mm2,
-            self._member @ np.where(maps, costs.energy_j, 0.0),
-            self._member @ np.where(maps, costs.latency_s, 0.0),
-            tuple(blocked),
+            self._before_cuts(np.where(maps, costs.energy_j, 0.0)),
+            self._before_cuts(np.where(maps, costs.latency_s, 0.0)),
+            self._blocked(costs.unmapped),
         )
+
+    def _least(self, fronts: LayerFronts, area_mm2: float) -> _SensorTable:
+        """Sums over every cut of what each layer costs at least."""
+        return _SensorTable(
+            fronts,
+            area_mm2,
+            self._before_cuts(fronts.least_energy_j),
+            self._before_cuts(fronts.least_latency_s),
+            self._blocked(fronts.unmapped),
+        )
+
+    def _before_cuts(self, of_layers: np.ndarray) -> np.ndarray:
+        """Sums over the layers before every cut, one layer after the other: adding 0 for the rest changes nothing."""
+        sums: np.ndarray = np.cumsum(self._member * of_layers, axis=1)[:, -1]
+        return sums
+
+    def _blocked(self, unmapped: Mapping[int, str]) -> tuple[str, ...]:
+        """Per cut why its first layer that does not map does not."""
+        blocked = [""] * len(self.network.cuts)
+        for layer in sorted(unmapped, reverse=True):
+            for cut in np.flatnonzero(self._member[:, layer]):
+                blocked[cut] = unmapped[layer]
+        return tuple(blocked)
+
+    def _layers_before(self, cut: int) -> list[int]:
+        return sorted(self.network.cuts[cut].layers)
+
+    def _sent(self, cuts: np.ndarray, link_names: Sequence[KnobValue]) -> dict[str, np.ndarray]:
+        """What the transfer costs for every cut (rows) over every link (columns)."""
+        sent = [[self._transfer(int(cut), str(link)) for link in link_names] for cut in cuts]
+        return {
+            name: np.array([[getattr(cost, figure) for cost in row] for row in sent])
+            for name, figure in (
+                ("phy_energy_j", "energy_j"),
+                ("link_latency_s", "latency_s"),
+                ("link_utilisation", "utilisation"),
+            )
+        }
 
     def _transfer(self, cut: int, link: str) -> LinkCost:
         found = self._transfers.get((cut, link))
@@ -541,6 +655,10 @@ def _build(values: dict[str, KnobValue]) -> Architecture:
 def _hardware(point: DesignPoint) -> tuple[Architecture, float, str]:
     sensor = point.nodes[0]
     return _build(dict(_architecture_items(point))), _clock_hz(sensor["clock_mhz"]), str(sensor["dram"])
+
+
+def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    return np.concatenate(parts) if parts else np.empty(0)
 
 
 def _clock_hz(clock_mhz: KnobValue) -> float:

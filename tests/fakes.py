@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from evaluators.network_front import LayerFronts, layer_fronts
 from evaluators.sensor import LayerCosts
 from search_spaces.accelerators import Architecture
 from search_spaces.errors import IllegalDesign
@@ -44,13 +45,20 @@ def toy_network() -> Network:
 class FakeSensor:
     """Costs from MACs and words by a plain formula: 1 pJ per MAC and 10 pJ per word at 100 MHz, more at faster clocks.
 
-    One MAC per PE and cycle. `unmapped` names layers that do not map; clocks above `limit_hz` are illegal.
+    One MAC per PE and cycle. `unmapped` names layers that do not map; clocks above `limit_hz` are illegal. Every layer
+    has `MAPPINGS`, of which `layer_costs` takes the one that `picks` says (the first if it says nothing).
     """
+
+    MAPPINGS = ((1.0, 1.0), (2.0, 0.9), (1.5, 0.8))
+    """Cycles and energy of a layer's mappings, relative to the formula; the second is beaten by the third."""
 
     version = "fake-1"
 
-    def __init__(self, unmapped: Sequence[str] = (), limit_hz: float = 1e9) -> None:
+    def __init__(
+        self, unmapped: Sequence[str] = (), limit_hz: float = 1e9, picks: Mapping[int, int] | None = None
+    ) -> None:
         self.unmapped = tuple(unmapped)
+        self.picks = dict(picks or {})
         self.limit_hz = limit_hz
         self.prepared: list[Architecture] = []
         self.calls = 0
@@ -69,6 +77,35 @@ class FakeSensor:
 
     def layer_costs(self, network: Network, architecture: Architecture, clock_hz: float, dram: str) -> LayerCosts:
         self.calls += 1
+        energy_j, cycles, unmapped = self._layers(network, architecture, clock_hz)
+        for i, pick in self.picks.items():
+            slower, cheaper = self.MAPPINGS[pick]
+            cycles[i], energy_j[i] = cycles[i] * slower, energy_j[i] * cheaper
+        return LayerCosts(
+            energy_j=energy_j,
+            latency_s=cycles / clock_hz,
+            cycles=cycles,
+            compute_cycles=cycles,
+            dynamic_j=energy_j,
+            dram_j=np.zeros_like(energy_j),
+            leakage_j=np.zeros_like(energy_j),
+            supply_v=1.0,
+            provenance="made up",
+            unmapped=unmapped,
+        )
+
+    def layer_fronts(self, network: Network, architecture: Architecture, clock_hz: float, dram: str) -> LayerFronts:
+        energy_j, cycles, unmapped = self._layers(network, architecture, clock_hz)
+        latency_s = np.stack([cycles * slower / clock_hz for slower, _ in self.MAPPINGS], axis=1)
+        energies_j = np.stack([energy_j * cheaper for _, cheaper in self.MAPPINGS], axis=1)
+        free = [i for i, layer in enumerate(network.layers) if layer.cost == "free"]
+        latency_s[free] = energies_j[free] = np.nan
+        return layer_fronts(latency_s, energies_j, "made up", unmapped)
+
+    def _layers(
+        self, network: Network, architecture: Architecture, clock_hz: float
+    ) -> tuple[np.ndarray, np.ndarray, dict[int, str]]:
+        """Energy and cycles of every layer by the formula, and which do not map."""
         if clock_hz > self.limit_hz:
             raise IllegalDesign("clock above memory limit", f"{clock_hz:g} Hz is above {self.limit_hz:g} Hz")
         pes = _pes(architecture)
@@ -83,18 +120,7 @@ class FakeSensor:
                 energy_j[i] = (layer.macs + 10 * words) * 1e-12 * (clock_hz / 1e8) ** 0.5
             if i in unmapped:
                 energy_j[i] = cycles[i] = np.nan
-        return LayerCosts(
-            energy_j=energy_j,
-            latency_s=cycles / clock_hz,
-            cycles=cycles,
-            compute_cycles=cycles,
-            dynamic_j=energy_j,
-            dram_j=np.zeros_like(energy_j),
-            leakage_j=np.zeros_like(energy_j),
-            supply_v=1.0,
-            provenance="made up",
-            unmapped=unmapped,
-        )
+        return energy_j, cycles, unmapped
 
     def area_mm2(self, architecture: Architecture, clock_hz: float) -> float:
         return 0.01 * _pes(architecture)
