@@ -1,0 +1,136 @@
+"""Which optional backends work on this machine, and where each says how to install it. Nothing here is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+
+__all__ = ["BACKENDS", "Backend", "Finding", "examine"]
+
+_TIMELOOP = (
+    "install it as its own page says (Docker is what it recommends to new users) and have its executables on the PATH: "
+    "https://timeloop.csail.mit.edu/previous_versions/timeloop-accelergy-v3/timeloop/installation"
+)
+
+
+@dataclass(frozen=True)
+class Backend:
+    """Something optional: what it is for, how to see whether it works, and the way to get it."""
+
+    name: str
+    used_for: str
+    look: Callable[[], tuple[bool, str]]
+    install: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found of a backend; `install` is empty where it works."""
+
+    name: str
+    works: bool
+    says: str
+    used_for: str
+    install: str
+
+
+def examine() -> list[Finding]:
+    """Every backend looked at in turn; takes some seconds, because each that is there is asked to do something."""
+    findings = []
+    for backend in BACKENDS:
+        works, says = backend.look()
+        findings.append(Finding(backend.name, works, says, backend.used_for, "" if works else backend.install))
+    return findings
+
+
+def _timeloop(name: str) -> Callable[[], tuple[bool, str]]:
+    def look() -> tuple[bool, str]:
+        from evaluators.timeloop.probe import probe_tool
+
+        probe = probe_tool(name)
+        return probe.works, probe.says
+
+    return look
+
+
+def _accelergy() -> tuple[bool, str]:
+    from evaluators.timeloop.probe import probe_accelergy
+
+    probe = probe_accelergy()
+    return probe.works, probe.says
+
+
+def _cuda() -> tuple[bool, str]:
+    import torch
+
+    if not torch.cuda.is_available():
+        built = torch.version.cuda
+        return False, f"torch {torch.__version__} finds no GPU" if built else f"torch {torch.__version__} is CPU only"
+    return True, f"{torch.cuda.get_device_name(0)}, CUDA {torch.version.cuda}, torch {torch.__version__}"
+
+
+def _package(module: str, distribution: str) -> Callable[[], tuple[bool, str]]:
+    def look() -> tuple[bool, str]:
+        try:
+            import_module(module)
+        except ImportError as error:
+            return False, f"not installed ({error})"
+        except Exception as error:  # a broken installation may raise anything
+            return False, f"cannot be imported: {type(error).__name__}: {' '.join(str(error).split())}"
+        try:
+            return True, f"{distribution} {version(distribution)}"
+        except PackageNotFoundError:
+            return True, module
+
+    return look
+
+
+def _postgresql() -> tuple[bool, str]:
+    for module in ("psycopg", "psycopg2"):
+        works, says = _package(module, module)()
+        if works:
+            return True, f"driver {says}; whether a server answers shows when a study is stored there"
+    return False, "no driver installed"
+
+
+def _browser() -> tuple[bool, str]:
+    import webbrowser
+
+    try:
+        return True, webbrowser.get().__class__.__name__
+    except webbrowser.Error as error:
+        return False, str(error)
+
+
+BACKENDS = (
+    Backend("timeloop-mapper", "--accelerator-model timeloop, verify", _timeloop("timeloop-mapper"), _TIMELOOP),
+    Backend("timeloop-model", "verify", _timeloop("timeloop-model"), _TIMELOOP),
+    Backend(
+        "accelergy",
+        "your own Timeloop files, where they hold no energy table",
+        _accelergy,
+        "pip install it and its plug-ins from their repositories, as their READMEs say: "
+        "https://github.com/Accelergy-Project/accelergy, accelergy-aladdin-plug-in, accelergy-cacti-plug-in",
+    ),
+    Backend(
+        "CUDA",
+        "an edge node measured on a GPU (edge=measured:cuda)",
+        _cuda,
+        "install an NVIDIA driver and a CUDA build of torch: https://pytorch.org/get-started/locally",
+    ),
+    Backend("ONNX", "networks from ONNX files", _package("onnx", "onnx"), "pip install onnx"),
+    Backend(
+        "PostgreSQL",
+        "Optuna studies in a database that several machines share",
+        _postgresql,
+        'pip install "psycopg[binary]", and name the database: postgresql+psycopg://user@host/name',
+    ),
+    Backend(
+        "browser",
+        "looking at HTML reports",
+        _browser,
+        "install any browser, or set the environment variable BROWSER; the files open elsewhere as well",
+    ),
+)
