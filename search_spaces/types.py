@@ -14,7 +14,7 @@ __all__ = ["INPUT", "ConvShape", "CostClass", "Cut", "CutMode", "Knob", "KnobVal
 
 KnobValue = int | float | str
 CostClass = Literal["mac", "move", "free"]
-CutMode = Literal["block", "tensor"]
+CutMode = Literal["block", "tensor", "frontier"]
 
 INPUT = -1
 """The index that stands for the network's input among a layer's predecessors."""
@@ -132,10 +132,11 @@ class Cut:
 
 @dataclass(frozen=True)
 class Network:
-    """Layers in topological order and the legal cuts, each containing the one before it.
+    """Layers in topological order and the legal cuts, by growing numbers of layers.
 
-    The first cut is the input itself (everything on the edge), the last leaves nothing, or only free operators,
-    to the edge. `merged` counts the points of the cut mode that were merged into others.
+    Each cut contains the one before it, but for the mode "frontier". The first is the input itself (everything on
+    the edge), the last leaves nothing, or only free operators, to the edge. `merged` counts the single-tensor points
+    that were merged into others.
     """
 
     name: str
@@ -152,7 +153,7 @@ class Network:
                 raise ValueError(f"layer {layer.name!r} of {self.name} comes before one of its inputs")
         before: frozenset[int] = frozenset()
         for cut in self.cuts:
-            if not before <= cut.layers:
+            if self.cut_mode != "frontier" and not before <= cut.layers:
                 raise ValueError(f"cut {cut.name!r} of {self.name} drops layers of the cut before it")
             for i in cut.layers:
                 if any(j != INPUT and j not in cut.layers for j in self.layers[i].inputs):

@@ -13,7 +13,9 @@ from rich.table import Table
 from search_spaces.errors import UserError
 from search_spaces.types import Cut, CutMode, Network
 
-__all__ = ["parse_shape", "register"]
+__all__ = ["NETWORK", "parse_shape", "register"]
+
+NETWORK = "A name of `paretocut list networks`, module:factory of your own code, or an .onnx or .pt2 file."
 
 _TABLE_COLUMNS_WITHOUT_TERMINAL = 120
 
@@ -36,29 +38,38 @@ def parse_shape(text: str) -> tuple[int, ...]:
 
 
 def cuts(
-    network: Annotated[str, typer.Argument(help="A network's name; `paretocut list networks` knows them all.")],
+    network: Annotated[str, typer.Argument(help=NETWORK)],
     input_: Annotated[
         str | None, typer.Option("--input", metavar="NxCxHxW", help="Input shape, e.g. 1x3x227x227.")
     ] = None,
     mode: Annotated[
-        str, typer.Option(help="block: the paper's partitioning points; tensor: wherever a single tensor is alive.")
+        str,
+        typer.Option(
+            help="block: the paper's partitioning points; tensor: wherever a single tensor is alive; frontier: also "
+            "where several are."
+        ),
     ] = "block",
+    tensors: Annotated[int, typer.Option(help="In mode frontier, the most tensors that may cross.")] = 4,
+    max_cuts: Annotated[int, typer.Option(help="In mode frontier, the most cuts that are kept.")] = 1000,
     bits: Annotated[int, typer.Option(help="Width of an element on the link, in bits.")] = 16,
     merge: Annotated[
-        bool, typer.Option(help="In mode tensor, join points with the same bytes and nothing costed in between.")
+        bool,
+        typer.Option(help="In tensor and frontier, join points with the same bytes and nothing costed in between."),
     ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="A list of objects instead of a table.")] = False,
 ) -> None:
     """Show a network's partitioning points: what crosses the link there, and what is computed before.
 
-    Example: paretocut cuts squeezenet1_1 --input 1x3x227x227 --mode tensor
+    paretocut cuts squeezenet1_1 --input 1x3x227x227 --mode tensor
+
+    paretocut cuts model.onnx --mode frontier --tensors 2
     """
     from search_spaces.networks import load
 
     if bits < 1:
         raise UserError(f"an element has at least 1 bit on the link, not {bits}; the default is 16")
     cut_mode: Any = mode  # load refuses what is no mode
-    traced = load(network, None if input_ is None else parse_shape(input_), cut_mode, merge)
+    traced = load(network, None if input_ is None else parse_shape(input_), cut_mode, merge, tensors, max_cuts)
     if as_json:
         typer.echo(json.dumps([_row(traced, cut, bits) for cut in traced.cuts], indent=2))
         for note in traced.notes:
@@ -93,8 +104,8 @@ def _show(network: Network, mode: CutMode, bits: int) -> None:
         soft_wrap=True,
     )
     table = Table()
-    table.add_column("No.", justify="right")
-    table.add_column("partitioning point", no_wrap=True)
+    table.add_column("No.", justify="right", no_wrap=True)
+    table.add_column("partitioning point", overflow="fold")
     for header in ("shape", f"bytes ({bits} bit)", "MACs before", "parameters before"):
         table.add_column(header, justify="right", no_wrap=True)
     for number, cut in enumerate(network.cuts, 1):
@@ -103,7 +114,7 @@ def _show(network: Network, mode: CutMode, bits: int) -> None:
         table.add_row(
             str(number),
             cut.name + also,
-            "x".join(map(str, row["shape"])),
+            " + ".join("x".join(map(str, tensor.shape)) for tensor in cut.tensors),
             f"{row['bytes']:,}",
             f"{row['macs_before']:,}",
             f"{row['parameters_before']:,}",

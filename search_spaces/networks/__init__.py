@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from search_spaces.errors import UserError, unknown
 from search_spaces.networks import _models, store
-from search_spaces.types import CutMode, Network, Tensor
+from search_spaces.networks._cuts import block_cuts, merge_cuts, tensor_cuts
+from search_spaces.networks._frontier import frontier_cuts
+from search_spaces.types import CutMode, Network
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from search_spaces.networks._graph import Graph
+
 __all__ = ["TRACE_VERSION", "build_module", "default_input", "load", "names"]
 
-TRACE_VERSION = 5
+TRACE_VERSION = 6
 """Part of every cached trace's identity: raise it when tracing, costing or cutting changes."""
 
 
@@ -33,9 +38,8 @@ def default_input(name: str) -> tuple[int, ...]:
 
 
 def build_module(name: str) -> nn.Module:
-    """The torch module in evaluation mode, with random weights, on the CPU; auxiliary classifiers left out."""
-    if name not in names():
-        raise unknown("network", name, names(), add="search_spaces/networks/own/<name>.py")
+    """The torch module in evaluation mode on the CPU; known networks have random weights, no auxiliary classifiers."""
+    _check_name(name)
     return _models.build(name)
 
 
@@ -44,49 +48,73 @@ def load(
     input_shape: tuple[int, ...] | None = None,
     cut_mode: CutMode = "block",
     merge: bool = True,
+    max_tensors: int = 4,
+    max_cuts: int = 1000,
 ) -> Network:
-    """The layers and cuts of a network for one input shape (batch first).
+    """The layers and cuts of a network for one input shape (batch first; none: its own).
 
-    `block` cuts are the founding paper's partitioning points; `tensor` cuts are all points with a single live
-    tensor, where `merge` joins those that carry the same bytes with nothing costed between them. Raises UserError
-    for an unknown name or mode, or an input that the network does not take.
+    `name` is one of `names`, the user's own `module:factory`, or the path of an .onnx or .pt2 file. `block` cuts are
+    the founding paper's partitioning points; `tensor` cuts are all points with a single live tensor, where `merge`
+    joins those that carry the same bytes with nothing costed between them; `frontier` cuts are these and all sets of
+    layers that up to `max_tensors` tensors leave, at most `max_cuts` in all. Raises UserError for an unknown name or
+    mode, or an input that the network does not take.
     """
-    if name not in names():
-        raise unknown("network", name, names(), add="search_spaces/networks/own/<name>.py")
+    _check_name(name)
     if cut_mode not in get_args(CutMode):
         raise unknown("cut mode", cut_mode, get_args(CutMode))
-    shape = _models.default_input(name) if input_shape is None else tuple(input_shape)
-    if not shape or any(not isinstance(n, int) or n < 1 for n in shape):
+    shape = None if input_shape is None else tuple(input_shape)
+    if shape is None and not _models.is_file(name):
+        shape = _models.default_input(name)
+    if shape is not None and (not shape or any(not isinstance(n, int) or n < 1 for n in shape)):
         raise UserError(f"an input shape is whole numbers of at least 1, batch first, not {shape}; try 1x3x224x224")
+    source = _models.source_version(name)
     identity = {
         "network": name,
-        "input": list(shape),
+        "input": None if shape is None else list(shape),
         "cut_mode": cut_mode,
-        "merge": merge and cut_mode == "tensor",
-        "source": _models.source_version(name),
+        "merge": merge and cut_mode != "block",
+        "source": source,
         "version": TRACE_VERSION,
     }
-    network = store.get(identity)
+    if cut_mode == "frontier":
+        if max_tensors < 1 or max_cuts < 2:
+            raise UserError(f"a frontier needs at least 1 tensor and 2 cuts, not {max_tensors} and {max_cuts}")
+        identity |= {"max_tensors": max_tensors, "max_cuts": max_cuts}
+    network = None if source is None else store.get(identity)
     if network is None:
-        network = _traced(name, shape, cut_mode, merge)
-        store.put(identity, network)
+        network = _cut(name, _graph(name, shape), cut_mode, merge, max_tensors, max_cuts)
+        if source is not None:
+            store.put(identity, network)
     return network
 
 
-def _traced(name: str, shape: tuple[int, ...], cut_mode: CutMode, merge: bool) -> Network:
-    from search_spaces.networks._cuts import IDENTITY, block_cuts, merge_cuts, tensor_cuts
+def _check_name(name: str) -> None:
+    if not (_models.is_file(name) or _models.is_factory(name)) and name not in names():
+        raise unknown(
+            "network", name, names(), add="search_spaces/networks/own/<name>.py, module:factory, a .onnx or .pt2 file"
+        )
+
+
+def _graph(name: str, shape: tuple[int, ...] | None) -> Graph:
+    if name.endswith(".onnx"):
+        from search_spaces.networks import _onnx
+
+        return _onnx.read(Path(name), shape, name)
     from search_spaces.networks._operators import lower
     from search_spaces.networks._trace import trace
 
-    traced = trace(_models.build(name, device="meta"), shape, name)
-    lowered = lower(traced)
-    source = Tensor(IDENTITY, shape)
+    return lower(trace(_models.build(name, device="meta"), shape or _models.default_input(name), name))
+
+
+def _cut(name: str, graph: Graph, cut_mode: CutMode, merge: bool, max_tensors: int, max_cuts: int) -> Network:
     notes: tuple[str, ...] = ()
+    merged = 0
     if cut_mode == "block":
-        cuts, notes = block_cuts(traced, lowered, source)
-        merged = 0
+        cuts, notes = block_cuts(graph)
+    elif cut_mode == "frontier":
+        cuts, merged, notes = frontier_cuts(graph, max_tensors, max_cuts, merge)
     else:
-        every = tensor_cuts(traced, lowered, source)
-        cuts = merge_cuts(every, lowered.layers) if merge else every
+        every = tensor_cuts(graph)
+        cuts = merge_cuts(every, graph.layers) if merge else every
         merged = len(every) - len(cuts)
-    return Network(name, source, tuple(lowered.layers), cuts, cut_mode, merged, lowered.notes + notes)
+    return Network(name, graph.input, graph.layers, cuts, cut_mode, merged, graph.notes + notes)

@@ -1,55 +1,50 @@
-"""Where a traced network may be cut: every single tensor, or the blocks of the founding paper."""
+"""Where a network may be cut: every single tensor, or the blocks of the founding paper. No torch.
+
+Cuts through several tensors are in `_frontier`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import torch
-from torch import fx
+from search_spaces.errors import UserError
+from search_spaces.networks._graph import Call, Graph
+from search_spaces.types import INPUT, Cut, Layer
 
-from search_spaces.networks._operators import Lowered, kind
-from search_spaces.networks._trace import Call, Trace
-from search_spaces.types import Cut, Layer, Tensor
-
-__all__ = ["IDENTITY", "block_cuts", "merge_cuts", "tensor_cuts"]
-
-IDENTITY = "Identity"
-"""The name of the first cut, the network's input."""
+__all__ = ["block_cuts", "merge_cuts", "tensor_cuts"]
 
 _TAIL_KINDS = ("pool", "view", "interpolate", "identity")
 _BETWEEN_KINDS = (*_TAIL_KINDS, "activation", "batch_norm", "norm", "add", "elementwise", "cat", "copy")
 _DROPOUTS = ("Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout")
 
 
-def tensor_cuts(trace: Trace, lowered: Lowered, input_tensor: Tensor) -> tuple[Cut, ...]:
+def tensor_cuts(graph: Graph) -> tuple[Cut, ...]:
     """Every point of the execution order at which exactly one tensor is alive."""
-    return tuple(_single_tensor_points(trace, lowered, input_tensor).values())
+    return tuple(_single_tensor_points(graph).values())
 
 
-def _single_tensor_points(trace: Trace, lowered: Lowered, input_tensor: Tensor) -> dict[fx.Node, Cut]:
-    readers = dict.fromkeys((trace.placeholder, *trace.nodes), 0)
-    for node in trace.nodes:
-        for source in trace.inputs(node):
+def _single_tensor_points(graph: Graph) -> dict[int, Cut]:
+    readers = dict.fromkeys((INPUT, *range(len(graph.ops))), 0)
+    for op in graph.ops:
+        for source in op.inputs:
             readers[source] += 1
-    for node in trace.outputs:
-        readers[node] += 1
-    points = {trace.placeholder: Cut(IDENTITY, frozenset(), (input_tensor,))}
-    alive, layers = {trace.placeholder}, set[int]()
-    for node in trace.nodes:
-        layers.update(lowered.of_node[node])
-        for source in trace.inputs(node):
+    readers[graph.output] += 1
+    points = {INPUT: Cut(graph.input.name, frozenset(), (graph.input,))}
+    alive, layers = {INPUT}, set[int]()
+    for i, op in enumerate(graph.ops):
+        layers.update(graph.layers_of[i])
+        for source in op.inputs:
             readers[source] -= 1
             if not readers[source]:
                 alive.discard(source)
-        alive.add(node)
-        value = node.meta["val"]
-        if alive == {node} and isinstance(value, torch.Tensor):
-            name = lowered.layers[lowered.of_node[node][-1]].name
-            points[node] = Cut(name, frozenset(layers), (Tensor(name, tuple(value.shape)),))
+        alive.add(i)
+        tensor = graph.tensor(i)
+        if alive == {i} and tensor is not None:
+            points[i] = Cut(tensor.name, frozenset(layers), (tensor,))
     return points
 
 
-def merge_cuts(cuts: tuple[Cut, ...], layers: list[Layer]) -> tuple[Cut, ...]:
+def merge_cuts(cuts: tuple[Cut, ...], layers: tuple[Layer, ...]) -> tuple[Cut, ...]:
     """Join neighbours that carry equally many elements with only free operators between them.
 
     The joined point has the name of the first (the operator that is paid for) and ends after the last: what is
@@ -69,13 +64,13 @@ def merge_cuts(cuts: tuple[Cut, ...], layers: list[Layer]) -> tuple[Cut, ...]:
 
 @dataclass(frozen=True)
 class _Step:
-    """A link of the chain: a module that stays whole, or a function called between modules."""
+    """A link of the chain: a module that stays whole, or a function called between modules; `op` gives its result."""
 
     call: Call | None
-    node: fx.Node
+    op: int
 
 
-def block_cuts(trace: Trace, lowered: Lowered, input_tensor: Tensor) -> tuple[tuple[Cut, ...], tuple[str, ...]]:
+def block_cuts(graph: Graph) -> tuple[tuple[Cut, ...], tuple[str, ...]]:
     """One cut after each module of the paper's rule, and notes about what is left or missing.
 
     A module is expanded if its forward is a chain of its children, each called once; Dropout is no point. A function
@@ -83,25 +78,31 @@ def block_cuts(trace: Trace, lowered: Lowered, input_tensor: Tensor) -> tuple[tu
     interpolation as in the rule; also DenseNet's ReLU and what ViT does with its class token and positions, which
     would otherwise have 2 points). At a chain's end only the former do; anything else there keeps the module whole.
     What costs nothing (flatten) moves no point, and interpolation after the last module stays on the edge node.
+    Raises UserError where the modules are not known.
     """
-    points = _single_tensor_points(trace, lowered, input_tensor)
-    steps = _expand(trace.root, trace)
-    cuts = [points[trace.placeholder]]
+    if graph.root is None:
+        raise UserError(
+            "mode block cuts after modules, and this file says nothing about modules (torch.onnx.export with "
+            "dynamo=True would); use the modes tensor or frontier"
+        )
+    points = _single_tensor_points(graph)
+    steps = _expand(graph.root, graph)
+    cuts = [points[INPUT]]
     last = max((i for i, step in enumerate(steps) if _is_block(step)), default=-1)
     left_over = False
     for i, step in enumerate(steps):
         if not _is_block(step):
             continue
         assert step.call is not None
-        end = step.node
+        end = step.op
         following = steps[i + 1 :]
         while following and not _is_block(following[0]):
-            costed = any(lowered.layers[j].cost != "free" for j in lowered.of_node[following[0].node])
-            final_upsampling = i == last and kind(following[0].node, trace.module)[1] == "interpolate"
+            costed = any(graph.layers[j].cost != "free" for j in graph.layers_of[following[0].op])
+            final_upsampling = i == last and graph.ops[following[0].op].kind == "interpolate"
             if final_upsampling:
                 left_over = True
                 break
-            end = following[0].node if costed else end
+            end = following[0].op if costed else end
             following = following[1:]
         cut = points[end]
         if cut.layers != cuts[-1].layers:
@@ -121,7 +122,7 @@ def _is_block(step: _Step) -> bool:
     return step.call is not None and step.call.type_name not in _DROPOUTS
 
 
-def _expand(call: Call, trace: Trace) -> list[_Step]:
+def _expand(call: Call, graph: Graph) -> list[_Step]:
     """The steps a call consists of if it is a chain of its children, else the call itself."""
     steps: list[_Step] = []
     (current,) = call.inputs if len(call.inputs) == 1 else (None,)
@@ -129,23 +130,21 @@ def _expand(call: Call, trace: Trace) -> list[_Step]:
     if current is None or len(call.outputs) != 1:
         return whole
     seen: set[str] = set()
-    trailing: list[fx.Node] = []
-    active = set(trace.nodes)
+    trailing: list[int] = []
     for event in call.events:
         if isinstance(event, Call):
-            inputs = {n for n in event.inputs if n in active or n is trace.placeholder}
-            if inputs != {current} or len(event.outputs) != 1 or event.path in seen:
+            if set(event.inputs) != {current} or len(event.outputs) != 1 or event.path in seen:
                 return whole
-            if event.outputs[0] is not current:  # an empty Sequential hands its input through
+            if event.outputs[0] != current:  # an empty Sequential hands its input through
                 current = event.outputs[0]
-                steps += _expand(event, trace)
+                steps += _expand(event, graph)
             seen.add(event.path)
             trailing = []
-        elif event in active:
-            if set(trace.inputs(event)) != {current} or kind(event, trace.module)[1] not in _BETWEEN_KINDS:
+        else:
+            if set(graph.ops[event].inputs) != {current} or graph.ops[event].kind not in _BETWEEN_KINDS:
                 return whole
             current = event
             steps.append(_Step(None, event))
             trailing.append(event)
-    tail_is_plain = all(kind(node, trace.module)[1] in _TAIL_KINDS for node in trailing)
-    return steps if seen and tail_is_plain and current is call.outputs[0] else whole
+    tail_is_plain = all(graph.ops[op].kind in _TAIL_KINDS for op in trailing)
+    return steps if seen and tail_is_plain and current == call.outputs[0] else whole

@@ -17,7 +17,8 @@ _BY_KIND = {
     "elementwise": "sub isub rsub mul imul rmul div truediv itruediv pow sqrt exp neg where maximum minimum",
     "norm": "layer_norm group_norm local_response_norm instance_norm2d softmax log_softmax normalize",
     "cat": "cat concat concatenate",
-    "interpolate": "interpolate upsample upsampling_nearest2d upsampling_bilinear2d",
+    "interpolate": "interpolate upsample upsampling_nearest2d upsampling_bilinear2d "
+    "upsample_nearest2d upsample_bilinear2d upsample_bicubic2d",
     "view": "flatten reshape view view_as unflatten squeeze unsqueeze getitem chunk split tensor_split unbind narrow "
     "select permute transpose swapaxes movedim t expand contiguous",
     "copy": "pad roll clone stack repeat zero_pad2d constant_pad2d channel_shuffle pixel_shuffle",

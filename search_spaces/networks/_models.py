@@ -1,22 +1,32 @@
-"""Which networks there are and how each is built without weights; torch is imported when a network is built."""
+"""Which networks there are and how each is built; torch is imported when one is built.
+
+A network is named by torchvision's or our own name (built without weights), `module:factory` of the user's own code,
+or the path of an ONNX file or of a program saved by torch.export.
+"""
 
 from __future__ import annotations
 
 import ast
 import hashlib
 import pkgutil
+import re
+import sys
+import zipfile
+from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from search_spaces.errors import UserError
+from search_spaces.errors import UserError, unknown
 from search_spaces.networks import own
 
 if TYPE_CHECKING:
     from torch import nn
+    from torch.export import ExportedProgram
 
-__all__ = ["build", "default_input", "own_names", "source_version", "torchvision_names"]
+__all__ = ["build", "default_input", "is_factory", "is_file", "own_names", "source_version", "torchvision_names"]
 
 _INPUTS = {
     # 227 is what CNNParted's published SqueezeNet figures were made with; 299 is Inception v3's own size.
@@ -43,8 +53,29 @@ def torchvision_names() -> tuple[str, ...]:
     return tuple(models.list_models(module=models) + models.list_models(module=models.segmentation))
 
 
-def source_version(name: str) -> str:
-    """What a network's definition depends on: torchvision's version, or a hash of our own file. No torch."""
+def is_file(name: str) -> bool:
+    """Whether a network is named by its file."""
+    return name.endswith((".onnx", ".pt2"))
+
+
+def is_factory(name: str) -> bool:
+    """Whether a network is named as `module:factory`, a function without arguments that returns a torch module."""
+    return re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", name) is not None
+
+
+def source_version(name: str) -> str | None:
+    """What a network's definition depends on: torchvision's version, or a hash of a file. No torch.
+
+    None for the user's own code, of which it is not known what it reads. Raises UserError for a missing file.
+    """
+    if is_factory(name):
+        return None
+    if is_file(name):
+        try:
+            with Path(name).open("rb") as file:
+                return "file " + hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        except OSError as error:
+            raise UserError(f"cannot read the network {name}: {(error.strerror or str(error)).lower()}") from None
     if name in own_names():
         source = Path(own.__file__).with_name(f"{name}.py").read_bytes()
         return "own " + hashlib.sha256(source).hexdigest()[:16]
@@ -52,7 +83,15 @@ def source_version(name: str) -> str:
 
 
 def default_input(name: str) -> tuple[int, ...]:
-    """The input shape used when none is given, batch first."""
+    """The input shape used when none is given, batch first; that of a file is read from it."""
+    if name.endswith(".onnx"):
+        from search_spaces.networks import _onnx
+
+        return _onnx.input_shape(Path(name), name)
+    if name.endswith(".pt2"):
+        return _exported_input(name)
+    if is_factory(name):
+        return tuple(getattr(_user_module(name), "INPUT", _USUAL_INPUT))
     if name in own_names():
         return _own_input(name)
     return _INPUTS.get(name, _USUAL_INPUT)
@@ -67,9 +106,21 @@ def _own_input(name: str) -> tuple[int, ...]:
 
 
 def build(name: str, device: str = "cpu") -> nn.Module:
-    """A known network in evaluation mode with random weights; on "meta" it has shapes only and is there at once."""
+    """A network in evaluation mode, on "meta" with shapes only; known ones have random weights.
+
+    Raises UserError for code or a file that gives no torch module, and for ONNX files, which have none.
+    """
     import torch
 
+    if name.endswith(".onnx"):
+        raise UserError(
+            f"{name} is no torch module and cannot be run here, only costed; for this, give the network as "
+            "module:factory or as a .pt2 of torch.export"
+        )
+    if name.endswith(".pt2"):
+        return _exported(name).module().to(device)
+    if is_factory(name):
+        return _from_factory(name, device)
     with torch.inference_mode(False), torch.device(device):
         if name in own_names():
             return import_module(f"{own.__name__}.{name}").build().eval()
@@ -84,3 +135,61 @@ def build(name: str, device: str = "cpu") -> nn.Module:
             if device == "meta":  # a constructor that computes with values cannot run on shapes alone
                 return build(name).to("meta")
             raise UserError(f"torchvision cannot build {name!r} without weights: {error}") from error
+
+
+def _user_module(name: str) -> ModuleType:
+    """The user's module, from the current folder or wherever Python finds it."""
+    module = name.partition(":")[0]
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module.partition(".")[0]:
+            raise UserError(f"{name}: importing {module} fails: {error}") from None
+        raise UserError(f"no network {name!r}: no module {module} in this folder or on PYTHONPATH") from None
+    except Exception as error:  # the user's code may raise anything
+        raise UserError(f"{name}: importing {module} fails: {type(error).__name__}: {error}") from None
+
+
+def _from_factory(name: str, device: str) -> nn.Module:
+    import torch
+
+    module, function = _user_module(name), name.partition(":")[2]
+    factory = getattr(module, function, None)
+    if not callable(factory):
+        raise unknown(f"function in {module.__name__}", function, [n for n in vars(module) if n[0] != "_"])
+    try:
+        with torch.inference_mode(False), torch.device(device):
+            network = factory()
+    except Exception as error:  # the user's code may raise anything; on "meta" values are missing
+        if device != "meta":
+            raise UserError(f"{name}() fails: {type(error).__name__}: {error}") from None
+        network = _from_factory(name, "cpu")
+    if not isinstance(network, torch.nn.Module):
+        raise UserError(f"{name}() must return a torch.nn.Module, not {type(network).__name__}")
+    return network.eval().to(device)
+
+
+@lru_cache(maxsize=1)
+def _exported(name: str) -> ExportedProgram:
+    """The program of a file made by torch.export.save; the last one is kept, because reading takes seconds."""
+    import torch
+
+    if not zipfile.is_zipfile(name):  # torch would log a traceback
+        raise UserError(f"{name} is no program saved by torch.export.save, or only the beginning of one")
+    try:
+        return torch.export.load(name)
+    except Exception as error:  # a damaged archive raises many types
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{name} is no program saved by torch.export.save: {first}") from None
+
+
+def _exported_input(name: str) -> tuple[int, ...]:
+    program = _exported(name)
+    inputs = program.graph_signature.user_inputs
+    values = [n.meta.get("val") for n in program.graph.nodes if n.op == "placeholder" and n.name in inputs]
+    if len(values) != 1 or not hasattr(values[0], "shape"):
+        raise UserError(f"{name} takes {len(values)} inputs; a network with one input is needed")
+    return tuple(int(size) for size in values[0].shape)  # a dynamic size counts as what it was exported with

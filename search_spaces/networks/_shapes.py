@@ -1,15 +1,12 @@
-"""Loop bounds of the operators that multiply and accumulate."""
+"""Loop bounds of the operators that multiply and accumulate; no torch."""
 
 from __future__ import annotations
 
 from math import prod
-from typing import Any
-
-from torch import fx, nn
 
 from search_spaces.types import ConvShape
 
-__all__ = ["conv_shape", "conv_shape_of", "linear_shape", "matmul_shape"]
+__all__ = ["conv_shape_of", "linear_shape", "matmul_shape"]
 
 
 def linear_shape(source: tuple[int, ...], features: int) -> ConvShape:
@@ -56,26 +53,3 @@ def conv_shape_of(
         N=source[0], C=source[1], M=result[1], P=result[3], Q=result[2], R=kernel[1], S=kernel[0],
         stride_w=stride[1], stride_h=stride[0], dilation_w=dilation[1], dilation_h=dilation[0], groups=groups,
     )  # fmt: skip
-
-
-def conv_shape(node: fx.Node, module: nn.Module) -> ConvShape:
-    """The shape of a Conv2d module's or F.conv2d's node."""
-    source = node.all_input_nodes[0].meta["val"]
-    result = node.meta["val"]
-    source_shape = tuple(source.shape) if source.dim() == 4 else (1, *source.shape)
-    result_shape = tuple(result.shape) if result.dim() == 4 else (1, *result.shape)
-    if node.op == "call_module":
-        conv = module.get_submodule(str(node.target))
-        assert isinstance(conv, nn.Conv2d)
-        return conv_shape_of(source_shape, result_shape, conv.kernel_size, conv.stride, conv.dilation, conv.groups)
-    names = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
-    given: dict[str, Any] = dict(zip(names, node.args, strict=False)) | dict(node.kwargs)
-    weight = given["weight"].meta["val"]
-    return conv_shape_of(
-        source_shape, result_shape, tuple(weight.shape[2:]), _pair(given.get("stride", 1)),
-        _pair(given.get("dilation", 1)), int(given.get("groups", 1)),
-    )  # fmt: skip
-
-
-def _pair(value: int | tuple[int, ...]) -> tuple[int, ...]:
-    return (value, value) if isinstance(value, int) else tuple(value) * (2 // len(value))

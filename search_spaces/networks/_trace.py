@@ -6,9 +6,9 @@ need. Shape arithmetic is folded into constants, so uses of a tensor's *shape* k
 
 from __future__ import annotations
 
+import copy
 import operator
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch.fx.node import map_arg
 from torch.utils import _pytree as pytree
 
 from search_spaces.errors import UserError
+from search_spaces.networks._graph import Numbering, Scope
 
 __all__ = ["Call", "Trace", "trace"]
 
@@ -34,19 +35,6 @@ class Call:
     outputs: tuple[fx.Node, ...] = ()
     events: list[Call | fx.Node] = field(default_factory=list)
 
-    @property
-    def name(self) -> str:
-        """`Type: depth-index`, counted in execution order at each depth, as torchinfo prints it."""
-        return f"{self.type_name}: {self.depth}-{self.index}"
-
-    def nodes(self) -> Iterator[fx.Node]:
-        """Every node made during this call, in order."""
-        for event in self.events:
-            if isinstance(event, Call):
-                yield from event.nodes()
-            else:
-                yield event
-
 
 @dataclass(frozen=True, eq=False)
 class Trace:
@@ -54,12 +42,14 @@ class Trace:
 
     Every node of the graph that makes tensors has `meta["val"]` (its value on the meta device, contiguous) and
     `meta["dense"]` (whether the operator's result was contiguous before that, so that a slice or view moved nothing).
-    Nodes that are not in `nodes` compute constants from parameters.
+    Nodes that are not in `nodes` compute constants from parameters. `root` is the tree of module calls; a program made
+    by torch.export has none, but `scopes` of its nodes.
     """
 
     module: nn.Module
     graph: fx.Graph
-    root: Call
+    root: Call | None
+    scopes: Mapping[fx.Node, Scope]
     placeholder: fx.Node
     nodes: tuple[fx.Node, ...]
     outputs: tuple[fx.Node, ...]
@@ -73,28 +63,14 @@ class _Tracer(fx.Tracer):
     def __init__(self) -> None:
         super().__init__()
         self.root_call = Call("", "", 0, 1)
-        self._counts: Counter[int] = Counter()
-        self._inside: dict[int, str] = {}  # depth -> path of the module or container we are in
+        self._numbering = Numbering()
         self._stack = [self.root_call]
-
-    def _number(self, path: str) -> tuple[int, int]:
-        """(depth, index at that depth) of a call; containers that are never called (ModuleList) count as entered."""
-        parts = path.split(".")
-        for depth in range(1, len(parts)):
-            container = ".".join(parts[:depth])
-            if self._inside.get(depth) != container:
-                self._inside[depth] = container
-                self._counts[depth] += 1
-        self._inside = {depth: inside for depth, inside in self._inside.items() if depth < len(parts)}
-        self._inside[len(parts)] = path
-        self._counts[len(parts)] += 1
-        return len(parts), self._counts[len(parts)]
 
     def call_module(
         self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         path = self.path_of_module(m)
-        call = Call(path, type(m).__name__, *self._number(path), _nodes((args, kwargs)))
+        call = Call(path, type(m).__name__, *self._numbering.next(path), _nodes((args, kwargs)))
         self._stack[-1].events.append(call)
         self._stack.append(call)
         try:
@@ -125,14 +101,19 @@ class _ShapeRun(fx.Interpreter):
 
 
 def trace(module: nn.Module, input_shape: tuple[int, ...], name: str) -> Trace:
-    """Trace a module that lies on the meta device; raises UserError if it cannot take the input."""
-    tracer = _Tracer()
-    root = tracer.root_call
-    root.type_name = type(module).__name__
-    try:
-        graph = tracer.trace(module)
-    except Exception as error:  # fx raises many types; all mean the same to the user
-        raise UserError(f"{name} cannot be traced by torch.fx: {_first_line(error)}") from error
+    """Trace a module that lies on the meta device; raises UserError if it cannot be, or cannot take the input."""
+    root: Call | None = None
+    if isinstance(module, fx.GraphModule) and _is_exported(module.graph):
+        graph = copy.deepcopy(module.graph)
+    else:
+        tracer = _Tracer()
+        root = tracer.root_call
+        root.type_name = type(module).__name__
+        try:
+            graph = tracer.trace(module)
+        except Exception as error:  # fx raises many types; all mean the same to the user
+            raise UserError(f"{name} cannot be traced by torch.fx: {_first_line(error)}") from error
+    _check_inputs(graph, name)
     text = "x".join(map(str, input_shape))
     run = _ShapeRun(module, graph=graph)
     run.extra_traceback = False
@@ -149,9 +130,41 @@ def trace(module: nn.Module, input_shape: tuple[int, ...], name: str) -> Trace:
         node.meta["active"] = node is placeholder or any(n.meta["active"] for n in node.all_input_nodes)
     output = next(n for n in graph.nodes if n.op == "output")
     outputs = tuple(n for n in dict.fromkeys(output.all_input_nodes) if n.meta["active"])
-    root.inputs, root.outputs = (placeholder,), outputs
+    if len(outputs) != 1 or outputs[0] is placeholder:
+        raise UserError(
+            f"{name} gives {len(outputs)} tensors that are computed from its input; a network with one output is "
+            "needed: wrap it in a module that returns the one you want"
+        )
+    if root is not None:
+        root.inputs, root.outputs = (placeholder,), outputs
     nodes = tuple(n for n in graph.nodes if n.meta["active"] and n.op not in ("placeholder", "output"))
-    return Trace(module, graph, root, placeholder, nodes, outputs)
+    return Trace(module, graph, root, {n: _scope(n) for n in nodes}, placeholder, nodes, outputs)
+
+
+def _is_exported(graph: fx.Graph) -> bool:
+    """Whether a graph came out of torch.export: made of torch's own operators, not of modules."""
+    return any(isinstance(node.target, torch._ops.OpOverload) for node in graph.nodes)
+
+
+def _check_inputs(graph: fx.Graph, name: str) -> None:
+    """One input without a default; others keep theirs."""
+    needed = [n for n in graph.nodes if n.op == "placeholder" and not n.args]
+    if len(needed) != 1:
+        listed = ", ".join(str(n.target) for n in needed) or "none"
+        raise UserError(
+            f"{name} takes {len(needed)} inputs ({listed}); a network with one input is needed: wrap it in a module "
+            "that fills in the others"
+        )
+
+
+def _scope(node: fx.Node) -> Scope:
+    """The module calls around a node of an exported program."""
+    stack = node.meta.get("nn_module_stack") or {}
+    calls = []
+    for path, kind in stack.values():
+        type_name = kind if isinstance(kind, str) else kind.__name__
+        calls.append((path.removeprefix("L['self']").lstrip("."), type_name.rpartition(".")[2]))
+    return tuple(calls)
 
 
 def _fold_shapes(graph: fx.Graph) -> None:

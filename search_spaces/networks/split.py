@@ -38,12 +38,12 @@ class Splitter:
 
     def __init__(self, network: Network, module: nn.Module) -> None:
         self._trace = trace(_models.build(network.name, device="meta"), network.input.shape, network.name)
-        lowered = lower(self._trace)
-        if tuple(lowered.layers) != network.layers:
+        graph = lower(self._trace)
+        if graph.layers != network.layers:
             raise UserError(
                 f"the layers of {network.name} are not those traced now; delete {store.folder()} and load it again"
             )
-        self._layers_of = lowered.of_node
+        self._layers_of = dict(zip(self._trace.nodes, graph.layers_of, strict=True))
         self._module = module
         self._device = next(module.parameters()).device
 
@@ -52,8 +52,8 @@ class Splitter:
         before = {n for n in self._trace.nodes if cut.layers.issuperset(self._layers_of[n])}
         after = {n for n in self._trace.nodes if n not in before}
         inside = {self._trace.placeholder, *before}
-        needed = [s for n in self._trace.nodes if n in after for s in self._trace.inputs(n)]
-        crossing = tuple(n for n in dict.fromkeys((*needed, *self._trace.outputs)) if n in inside)
+        needed = {s for n in after for s in self._trace.inputs(n)} | set(self._trace.outputs)
+        crossing = tuple(n for n in (self._trace.placeholder, *self._trace.nodes) if n in inside and n in needed)
         head = self._build((self._trace.placeholder,), before, crossing)
         tail = self._build(crossing, after, self._trace.outputs) if after else None
         return Halves(head, tail)

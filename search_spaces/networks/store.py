@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -101,7 +102,8 @@ def put_names(identity: Mapping[str, Any], names: Sequence[str]) -> None:
 
 def _path(identity: Mapping[str, Any]) -> Path:
     text = json.dumps(identity, sort_keys=True)
-    return folder() / f"{identity.get('network', 'names')}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
+    name = re.sub(r"\W+", "_", str(identity.get("network", "names")))[-80:]
+    return folder() / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
 
 
 def _read(identity: Mapping[str, Any]) -> Any:

@@ -52,6 +52,14 @@ def test_every_point_when_nothing_is_merged() -> None:
     assert len(json.loads(run("squeezenet1_1", "--mode", "tensor", "--no-merge", "--json").stdout)) == 35
 
 
+def test_frontier_shows_what_crosses_and_how_many_cuts_there_are() -> None:
+    result = run("squeezenet1_1", "--mode", "frontier", "--tensors", "2", "--bits", "8")
+    assert result.exit_code == 0
+    assert "47 cuts with up to 2 crossing tensors" in result.stdout
+    line = next(line for line in result.stdout.splitlines() if "features.3.squeeze +" in line)
+    assert "1x16x56x56 + 1x64x56x56" in line and f"{80 * 56 * 56:,}" in line
+
+
 def test_notes_are_shown_and_keep_out_of_json() -> None:
     arguments = ("lraspp_mobilenet_v3_large", "--input", "1x3x64x64")
     assert "note: only 2 partitioning points" in run(*arguments).stdout
@@ -67,7 +75,10 @@ def test_notes_are_shown_and_keep_out_of_json() -> None:
         (["alexnet", "--input", "3"], "sizes joined by x"),
         (["alexnet", "--input", "1x3x-4x4"], "sizes joined by x"),
         (["alexnet", "--input", "1x3x8x8"], "does not take an input of 1x3x8x8"),
-        (["alexnet", "--mode", "frontier"], "no cut mode 'frontier'"),
+        (["alexnet", "--mode", "blocks"], "no cut mode 'blocks'; did you mean 'block'"),
+        (["alexnet", "--mode", "frontier", "--tensors", "0"], "at least 1 tensor"),
+        (["model.onnx"], "cannot read the network model.onnx: no such file"),
+        (["nowhere:net"], "no module nowhere"),
         (["alexnet", "--bits", "0"], "at least 1 bit"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 from search_spaces.networks import load
 from search_spaces.networks._cuts import block_cuts, merge_cuts, tensor_cuts
 from search_spaces.networks._operators import lower
-from search_spaces.types import INPUT, Network, Tensor
+from search_spaces.types import INPUT, Network
 from tests.reference import recorded
 from tests.search_spaces.networks.tiny import Residual, Tail, traced
 
@@ -117,26 +117,23 @@ def test_functions_between_children_belong_to_the_module_before(
 
 
 def test_hand_built_network_is_cut_where_the_rule_says() -> None:
-    trace_ = traced(Tail(), (1, 4, 8, 8))
-    lowered = lower(trace_)
-    source = Tensor("Identity", (1, 4, 8, 8))
-    blocks, notes = block_cuts(trace_, lowered, source)
+    graph = lower(traced(Tail(), (1, 4, 8, 8)))
+    blocks, notes = block_cuts(graph)
     # body is a chain, Residual adds, the functional mean belongs to Residual, Dropout is counted but no point
     assert [cut.name for cut in blocks] == ["Identity", "Conv2d: 2-1", "ReLU: 2-2", "Residual: 1-2", "Linear: 1-4"]
     assert [cut.shape for cut in blocks] == [(1, 4, 8, 8)] * 3 + [(1, 4), (1, 2)]
     assert not notes
-    tensors = tensor_cuts(trace_, lowered, source)
+    tensors = tensor_cuts(graph)
     assert [cut.name for cut in tensors] == [
         "Identity", "body.0", "body.1", "add", "residual.relu", "mean", "dropout", "head",
     ]  # fmt: skip
-    merged = merge_cuts(tensors, lowered.layers)
+    merged = merge_cuts(tensors, graph.layers)
     assert [(cut.name, cut.aliases) for cut in merged] == [
         ("Identity", ()), ("body.0", ("body.1",)), ("add", ("residual.relu",)), ("mean", ("dropout",)), ("head", ()),
     ]  # fmt: skip
 
 
 def test_module_that_ends_in_a_function_stays_whole() -> None:
-    trace_ = traced(Residual(), (1, 4, 8, 8))
-    blocks, notes = block_cuts(trace_, lower(trace_), Tensor("Identity", (1, 4, 8, 8)))
+    blocks, notes = block_cuts(lower(traced(Residual(), (1, 4, 8, 8))))
     assert [cut.name for cut in blocks] == ["Identity", "Residual: 0-1"]
     assert len(notes) == 1

@@ -71,7 +71,7 @@ def test_every_network_of_our_own_loads_and_runs(name: str) -> None:
 
 
 def layers_of(module: nn.Module, shape: tuple[int, ...] = (1, 4, 8, 8)) -> list[Layer]:
-    return lower(traced(module, shape)).layers
+    return list(lower(traced(module, shape)).layers)
 
 
 def costs(module: nn.Module, shape: tuple[int, ...] = (1, 4, 8, 8)) -> dict[str, str]:
@@ -198,7 +198,7 @@ def test_batched_product_of_two_activations() -> None:
         (("squeezenet",), ["no network 'squeezenet'", "squeezenet1_1", "own/<name>.py"]),
         (("alexnet", (1, 3, 8, 8)), ["alexnet does not take an input of 1x3x8x8"]),
         (("alexnet", (1, 3, 0, 8)), ["at least 1"]),
-        (("alexnet", None, "blocks"), ["no cut mode 'blocks'", "block, tensor"]),
+        (("alexnet", None, "blocks"), ["no cut mode 'blocks'", "block, frontier, tensor"]),
     ],
 )
 def test_bad_questions_get_one_line(arguments: tuple[object, ...], words: list[str]) -> None:

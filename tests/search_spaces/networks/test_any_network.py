@@ -1,0 +1,359 @@
+"""Networks that users bring: their own code, programs of torch.export, ONNX files; and what each is refused for."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper
+from torch import nn
+
+from search_spaces.errors import UserError
+from search_spaces.networks import build_module, load, store
+from search_spaces.networks._kinds import operator_kind
+from search_spaces.networks.split import Splitter
+from search_spaces.types import Cut, Layer, Network
+
+FAMILIES = {
+    "alexnet": (1, 3, 224, 224),  # 6 × 6 pooling that ONNX has only where it divides
+    "efficientnet_b0": (1, 3, 64, 64),
+    "fcn_resnet50": (1, 3, 64, 64),
+    "googlenet": (1, 3, 64, 64),
+    "mobilenet_v2": (1, 3, 64, 64),
+    "mobilenet_v3_large": (1, 3, 64, 64),
+    "resnet18": (1, 3, 64, 64),
+    "resnet50": (1, 3, 64, 64),
+    "squeezenet1_1": (1, 3, 64, 64),
+    "vgg16": (1, 3, 224, 224),
+}
+QUICK = ("resnet18", "mobilenet_v3_large")
+USERS_CODE = """
+import torch
+from torch import nn
+
+INPUT = (1, 3, 16, 16)
+
+
+class Branching(nn.Module):
+    def forward(self, x):
+        return x + 1 if x.sum() > 0 else x
+
+
+class Two(nn.Module):
+    def forward(self, x, y):
+        return x + y
+
+
+class Both(nn.Module):
+    def forward(self, x):
+        return x + 1, x * 2
+
+
+def small():
+    conv = nn.Conv2d(3, 4, 3)
+    return nn.Sequential(conv, nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(), nn.Flatten(), nn.Linear(784, 2))
+
+
+def number():
+    return 3
+
+
+def broken():
+    raise RuntimeError("no weights here")
+"""
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with the user's code in it."""
+    (tmp_path / "users_code.py").write_text(USERS_CODE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(__import__("sys").modules, "users_code", raising=False)
+    return tmp_path
+
+
+def comparable(layers: tuple[Layer, ...]) -> list[tuple[object, ...]]:
+    """Layers without names and parameters, and without what an export folds away."""
+    kinds = [operator_kind(layer.operator)[1] for layer in layers]
+    return [
+        (kind, layer.cost, layer.shape, layer.input_elements, layer.output_elements)
+        for layer, kind in zip(layers, kinds, strict=True)
+        if kind not in ("batch_norm", "identity")
+    ]
+
+
+def sends(cuts: tuple[Cut, ...], network: Network) -> list[tuple[object, ...]]:
+    return [(cut.elements, network.macs_before(cut)) for cut in cuts]
+
+
+def export(name: str, path: Path, shape: tuple[int, ...], dynamo: bool) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporters' own about versions to come
+        torch.onnx.export(build_module(name), (torch.rand(shape),), path, dynamo=dynamo, verbose=False)
+
+
+def same_in_all_modes(from_file: str, original: str, shape: tuple[int, ...]) -> None:
+    for mode in ("tensor", "frontier"):
+        ours, theirs = (load(name, shape, mode) for name in (from_file, original))  # type: ignore[arg-type]
+        assert comparable(ours.layers) == comparable(theirs.layers)
+        assert sends(ours.cuts, ours) == sends(theirs.cuts, theirs)
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_an_onnx_file_has_the_layers_and_cuts_of_its_torch_model(name: str, tmp_path: Path) -> None:
+    export(name, tmp_path / "net.onnx", FAMILIES[name], dynamo=False)
+    same_in_all_modes(str(tmp_path / "net.onnx"), name, FAMILIES[name])
+    with pytest.raises(UserError, match="says nothing about modules"):
+        load(str(tmp_path / "net.onnx"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dynamo", [True, False])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_ten_families_are_the_same_from_onnx(name: str, dynamo: bool, tmp_path: Path) -> None:
+    export(name, tmp_path / "net.onnx", FAMILIES[name], dynamo)
+    same_in_all_modes(str(tmp_path / "net.onnx"), name, FAMILIES[name])
+
+
+def test_an_onnx_file_that_keeps_scopes_has_blocks(tmp_path: Path) -> None:
+    """SqueezeNet has no batch norm; after its dropout, which no export keeps, modules have another number."""
+    shape = (1, 3, 64, 64)
+    export("squeezenet1_1", tmp_path / "net.onnx", shape, dynamo=True)
+    ours, theirs = load(str(tmp_path / "net.onnx"), shape), load("squeezenet1_1", shape)
+    assert [cut.elements for cut in ours.cuts] == [cut.elements for cut in theirs.cuts]
+    names = [[cut.name for cut in network.cuts] for network in (ours, theirs)]
+    assert names[0][:14] == names[1][:14]
+    assert (names[0][14:], names[1][14:]) == (
+        ["Conv2d: 2-14", "ReLU: 2-15", "AdaptiveAvgPool2d: 2-16"],
+        ["Conv2d: 2-15", "ReLU: 2-16", "AdaptiveAvgPool2d: 2-17"],
+    )
+    same_in_all_modes(str(tmp_path / "net.onnx"), "squeezenet1_1", shape)
+    assert load(str(tmp_path / "net.onnx")) == load(str(tmp_path / "net.onnx"), shape)
+    smaller = load(str(tmp_path / "net.onnx"), (1, 3, 48, 48), "tensor")
+    assert comparable(smaller.layers) == comparable(load("squeezenet1_1", (1, 3, 48, 48), "tensor").layers)
+
+
+def exported(name: str, path: Path, shape: tuple[int, ...]) -> str:
+    torch.export.save(torch.export.export(build_module(name), (torch.rand(shape),)), path)
+    return str(path)
+
+
+@pytest.mark.parametrize("name", ["squeezenet1_1", "mobilenet_v2"])
+def test_an_exported_program_has_the_layers_cuts_and_halves_of_its_model(name: str, tmp_path: Path) -> None:
+    shape = FAMILIES[name]
+    file = exported(name, tmp_path / "net.pt2", shape)
+    ours, theirs = load(file), load(name, shape)
+    assert comparable(ours.layers) == comparable(theirs.layers)
+    assert [(cut.name, cut.elements) for cut in ours.cuts] == [(cut.name, cut.elements) for cut in theirs.cuts]
+    same_in_all_modes(file, name, shape)
+    module = build_module(file)
+    splitter, source = Splitter(ours, module), torch.rand(shape)
+    with torch.inference_mode():
+        whole = module(source)
+        for cut in ours.cuts[:: len(ours.cuts) // 3]:
+            halves = splitter.split(cut)
+            crossing = halves.head(source)
+            assert torch.equal(halves.tail(*crossing)[0] if halves.tail else crossing[0], whole)
+
+
+def test_an_exported_program_refuses_another_input(tmp_path: Path) -> None:
+    file = exported("lenet5", tmp_path / "net.pt2", (1, 1, 32, 32))
+    with pytest.raises(UserError, match="does not take an input of 1x3x32x32"):
+        load(file, (1, 3, 32, 32))
+
+
+def test_the_users_own_function_is_traced_and_never_cached(here: Path) -> None:
+    network = load("users_code:small")
+    assert network.input.shape == (1, 3, 16, 16)
+    assert [cut.name for cut in network.cuts] == [
+        "Identity", "Conv2d: 1-1", "BatchNorm2d: 1-2", "ReLU: 1-3", "Flatten: 1-5", "Linear: 1-6",
+    ]  # fmt: skip
+    assert build_module("users_code:small")(torch.rand(1, 3, 16, 16)).shape == (1, 2)
+    assert not list(store.folder().glob("users_code*"))
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("users_code:Branching", "cannot be traced by torch.fx: symbolically traced variables"),
+        ("users_code:Two", r"takes 2 inputs \(x, y\)"),
+        ("users_code:Both", "gives 2 tensors"),
+        ("users_code:number", "must return a torch.nn.Module, not int"),
+        ("users_code:broken", "fails: RuntimeError: no weights here"),
+        ("users_code:smal", "did you mean 'small'"),
+        ("not_there:small", "no module not_there"),
+        ("gone.onnx", "cannot read the network gone.onnx: no such file"),
+        ("gone.pt2", "cannot read the network gone.pt2: no such file"),
+        ("text.onnx", "is no ONNX file"),
+        ("empty.onnx", "is no ONNX file"),
+        ("text.pt2", "is no program saved by torch.export.save"),
+        ("cut_short.pt2", "is no program saved by torch.export.save"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_one_line(name: str, words: str, here: Path) -> None:
+    for file in ("text.onnx", "text.pt2"):
+        (here / file).write_text("no network\n" * 100)
+    (here / "empty.onnx").touch()
+    if name == "cut_short.pt2":
+        whole = Path(exported("lenet5", here / "whole.pt2", (1, 1, 32, 32))).read_bytes()
+        (here / name).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match=words) as caught:
+        load(name)
+    assert "\n" not in str(caught.value)
+
+
+# ONNX files made by hand
+
+
+def onnx_file(
+    path: Path,
+    nodes: list[onnx.NodeProto],
+    inputs: dict[str, list[int | str]],
+    outputs: list[str],
+    weights: dict[str, list[int]] | None = None,
+    constants: dict[str, list[int]] | None = None,
+    stated: dict[str, list[int]] | None = None,
+) -> str:
+    def value(name: str, shape: list[int | str] | None) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+
+    held = [
+        helper.make_tensor(name, TensorProto.FLOAT, dims, torch.zeros(dims).flatten())
+        for name, dims in (weights or {}).items()
+    ]
+    held += [
+        helper.make_tensor(name, TensorProto.INT64, [len(values)], values) for name, values in (constants or {}).items()
+    ]
+    graph = helper.make_graph(
+        nodes, "by hand", [value(*item) for item in inputs.items()], [value(name, None) for name in outputs], held,
+        value_info=[value(name, list(shape)) for name, shape in (stated or {}).items()],
+    )  # fmt: skip
+    opsets = [helper.make_opsetid("", 20), helper.make_opsetid("my.domain", 1)]
+    path.write_bytes(helper.make_model(graph, opset_imports=opsets).SerializeToString())
+    return str(path)
+
+
+NODE = helper.make_node
+
+
+def test_pairs_of_operators_are_torchs_single_ones(tmp_path: Path) -> None:
+    nodes = [
+        NODE("Conv", ["x", "w"], ["c"], kernel_shape=[3, 3]),
+        NODE("Sigmoid", ["c"], ["s"]),
+        NODE("Mul", ["c", "s"], ["silu"]),
+        NODE("Flatten", ["silu"], ["flat"]),
+        NODE("MatMul", ["flat", "v"], ["p"]),
+        NODE("Add", ["p", "b"], ["y"]),
+    ]
+    file = onnx_file(
+        tmp_path / "pairs.onnx", nodes, {"x": [1, 3, 6, 6]}, ["y"], {"w": [8, 3, 3, 3], "v": [128, 10], "b": [10]}
+    )
+    network = load(file, None, "tensor", merge=False)
+    assert [(layer.operator, layer.cost, layer.parameters) for layer in network.layers] == [
+        ("conv2d", "mac", 216), ("silu", "free", 0), ("flatten", "free", 0), ("linear", "mac", 1290),
+    ]  # fmt: skip
+    assert [layer.macs for layer in network.layers] == [216 * 16, 0, 0, 1280]
+    assert len(network.cuts) == 5
+
+
+def test_unknown_operators_are_counted_named_and_paid_for(tmp_path: Path) -> None:
+    nodes = [
+        NODE("Fancy", ["x"], ["a"], domain="my.domain"),
+        NODE("Fancy", ["a"], ["b"], domain="my.domain"),
+        NODE("CumSum", ["b", "axis"], ["y"]),
+    ]
+    file = onnx_file(
+        tmp_path / "fancy.onnx", nodes, {"x": [1, 8]}, ["y"], constants={"axis": [1]}, stated={"a": [1, 8], "b": [1, 8]}
+    )
+    network = load(file, None, "tensor")
+    assert [layer.cost for layer in network.layers] == ["move"] * 3
+    assert network.notes == (
+        "operator CumSum (×1) is not known: costed as one read and write",
+        "operator my.domain.Fancy (×2) is not known: costed as one read and write",
+    )
+
+
+def test_views_move_something_only_where_they_have_to(tmp_path: Path) -> None:
+    nodes = [
+        NODE("Transpose", ["x"], ["a"], perm=[1, 0, 2, 3]),  # a batch of one: stays where it is
+        NODE("Transpose", ["a"], ["b"], perm=[1, 2, 3, 0]),
+        NODE("Slice", ["b", "one", "three", "one"], ["c"]),
+        NODE("Slice", ["c", "one", "three", "two"], ["d"]),
+        NODE("Reshape", ["d", "flat"], ["y"]),
+    ]
+    file = onnx_file(
+        tmp_path / "views.onnx", nodes, {"x": [1, 4, 5, 6]}, ["y"],
+        constants={"one": [1], "two": [2], "three": [3], "flat": [1, -1]},
+    )  # fmt: skip
+    assert [layer.cost for layer in load(file, None, "tensor").layers] == ["free", "move", "free", "move", "free"]
+
+
+def test_a_batch_of_unknown_size_is_one_and_any_other_has_to_be_given(tmp_path: Path) -> None:
+    nodes = [NODE("Relu", ["x"], ["y"])]
+    file = onnx_file(tmp_path / "batch.onnx", nodes, {"x": ["n", 4]}, ["y"])
+    assert load(file, None, "tensor").input.shape == (1, 4)
+    file = onnx_file(tmp_path / "size.onnx", nodes, {"x": ["n", 3, "h", "w"]}, ["y"])
+    with pytest.raises(UserError, match="is 1x3x\\?x\\?; say which size with --input"):
+        load(file, None, "tensor")
+    assert load(file, (1, 3, 8, 8), "tensor").layers[0].output_elements == 192
+
+
+def wrong_files(folder: Path) -> dict[str, tuple[str, tuple[int, ...] | None]]:
+    relu, conv = NODE("Relu", ["x"], ["y"]), NODE("Conv", ["x", "w"], ["y"])
+    body = helper.make_graph([NODE("Identity", ["x"], ["z"])], "branch", [], [])
+    branch = NODE("If", ["x"], ["y"], then_branch=body, else_branch=body)
+    weights = {"w": [8, 3, 3, 3]}
+    fixed = [NODE("Reshape", ["x", "size"], ["y"])]
+    ends = [NODE("Relu", ["x"], ["y"]), NODE("Relu", ["x"], ["z"])]
+    return {
+        "takes 2 inputs (x, u)": (
+            onnx_file(folder / "a.onnx", [NODE("Add", ["x", "u"], ["y"])], {"x": [1, 4], "u": [1, 4]}, ["y"]), None,
+        ),
+        "gives 2 tensors (y, z)": (onnx_file(folder / "b.onnx", ends, {"x": [1, 4]}, ["y", "z"]), None),
+        "takes 3 channels, not an input of 1x4x8x8": (
+            onnx_file(folder / "c.onnx", [conv], {"x": [1, 3, 8, 8]}, ["y"], weights), (1, 4, 8, 8),
+        ),
+        "exported for one input shape only": (
+            onnx_file(folder / "d.onnx", fixed, {"x": [1, 4]}, ["y"], constants={"size": [1, 4]}), (2, 4),
+        ),
+        "what runs depends on data": (onnx_file(folder / "e.onnx", [branch], {"x": [1]}, ["y"]), None),
+        "is not computed from its input": (
+            onnx_file(folder / "f.onnx", [relu], {"x": [1, 4]}, ["w"], {"w": [4]}), None,
+        ),
+        "cannot be inferred from the file": (
+            onnx_file(folder / "g.onnx", [NODE("Odd", ["x"], ["y"], domain="my.domain")], {"x": [1, 4]}, ["y"]), None,
+        ),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("case", range(7))
+def test_onnx_files_that_cannot_be_cut_say_why(case: int, tmp_path: Path) -> None:
+    words, (file, shape) = list(wrong_files(tmp_path).items())[case]
+    with pytest.raises(UserError) as caught:
+        load(file, shape, "tensor")
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_an_onnx_file_is_not_run(tmp_path: Path) -> None:
+    file = onnx_file(tmp_path / "net.onnx", [NODE("Relu", ["x"], ["y"])], {"x": [1, 4]}, ["y"])
+    with pytest.raises(UserError, match="is no torch module and cannot be run here"):
+        build_module(file)
+
+
+def test_modules_called_twice_stay_whole(tmp_path: Path) -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.act = nn.Conv2d(3, 3, 1), nn.ReLU()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.act(self.conv(self.act(self.conv(x))))
+
+    torch.export.save(torch.export.export(Twice().eval(), (torch.rand(1, 3, 8, 8),)), tmp_path / "twice.pt2")
+    network = load(str(tmp_path / "twice.pt2"))
+    assert [cut.name for cut in network.cuts] == ["Identity", "Twice: 0-1"]
+    assert len(load(str(tmp_path / "twice.pt2"), None, "tensor", merge=False).cuts) == 5
