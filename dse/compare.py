@@ -18,7 +18,7 @@ from search_spaces.errors import UserError
 
 __all__ = ["Comparison", "compare", "comparison_table"]
 
-PART_OF_SEARCH = ("algorithm", "seed", "batch_size")
+PART_OF_SEARCH = ("algorithm", "seed", "batch_size", "warm_start")
 """Fields of a question that say how it is searched, not what is asked."""
 
 

@@ -115,7 +115,8 @@ class StudySpec:
 
     Budget, workers, time limit and storage are no part of it. `batch_size` is how many designs are proposed before
     any of their results is used (none: the algorithm's own): part of the question, because it changes what is
-    proposed; results are taken in the order of the proposals, whatever the number of workers.
+    proposed; results are taken in the order of the proposals, whatever the number of workers. `warm_start` are designs
+    (by knob indices) that a heuristic evaluates before all others, see `dse.warm_start`.
     """
 
     network: Network
@@ -126,6 +127,7 @@ class StudySpec:
     algorithm: str = "exact"
     seed: int = 1
     batch_size: int | None = None
+    warm_start: tuple[tuple[int, ...], ...] = ()
 
     def __post_init__(self) -> None:
         from dse import algorithms
@@ -149,6 +151,8 @@ class StudySpec:
             raise UserError(f"batch_size must be at least 2, not {self.batch_size}")
         if not 0 <= self.seed < 2**31:
             raise UserError(f"a seed is a whole number from 0 to {2**31 - 1}, not {self.seed}")
+        for indices in self.warm_start:
+            self.space.decode(indices)
 
     @property
     def proposals(self) -> int:
@@ -167,6 +171,9 @@ class StudySpec:
         }
         if self.algorithm != "exact":
             fields |= {"seed": self.seed, "batch_size": self.proposals}
+            if self.warm_start:
+                designs = sha256(json.dumps(self.warm_start).encode()).hexdigest()
+                fields["warm_start"] = f"{len(self.warm_start)} designs, SHA-256 {designs[:16]}"
         fields |= {f"knob {knob.name}": list(knob.values) for knob in self.space.knobs}
         fields |= dict(_flat("", versions))
         return json.loads(json.dumps(fields, sort_keys=True, default=_plain))

@@ -1,34 +1,62 @@
 """Optuna's samplers as proposers: they work on knob indices in a study in memory, rebuilt from the stored trials.
 
 A sampler is made anew for every batch with a seed derived from (seed, position): it has no memory but the trials, so
-a study that was killed goes on as if it had never stopped. A repeated proposal is told as failed, which the samplers
-ignore, and asked for again; after some repeats an unseen neighbour is enqueued instead.
+a study that was killed goes on as if it had never stopped (what GPSampler remembers of its last fit, to begin the
+next one there, lives for one batch). A repeated proposal is told as failed, which the samplers ignore, and asked for
+again; after some repeats an unseen neighbour is enqueued instead.
+
+Constraints are told as constraints (`Trial.set_constraint`), the objectives as they are: NSGA-II and NSGA-III rank by
+constrained domination, TPE splits feasible from infeasible trials, GP multiplies its expected improvement with the
+probability of feasibility. To all of them, being legal is one more constraint.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from dse.algorithms._opening import opening
 from dse.algorithms._unseen import generator, unseen_near
 from dse.study import Trial
 
 if TYPE_CHECKING:
+    import numpy as np
     import optuna
 
     from dse.study import StudySpec
+    from search_spaces.space import SearchSpace
 
-__all__ = ["ATTEMPTS", "OptunaProposer"]
+__all__ = ["OptunaProposer", "ordered"]
 
 ATTEMPTS = 8
+"""How often a sampler is asked again where it repeats a design."""
 LEGAL = "legal"
+ILLEGAL_VIOLATION = 1e6
+"""More than any share of a bound that a legal design exceeds it by."""
+
+UNORDERED = ("accelerator", "dram")
+"""Knobs whose values have no order; cuts go from input to output and links from slow to fast."""
+
+
+def ordered(space: SearchSpace) -> dict[str, optuna.distributions.BaseDistribution]:
+    """For samplers that know an order: ordered knobs are whole numbers, names of things categories."""
+    from optuna.distributions import CategoricalDistribution, IntDistribution
+
+    return {
+        knob.name: CategoricalDistribution(range(len(knob.values)))
+        if knob.name in UNORDERED
+        else IntDistribution(0, len(knob.values) - 1)
+        for knob in space.knobs
+        if len(knob.values) > 1
+    }
 
 
 class OptunaProposer:
     """A study in memory in which the sampler sees all trials told so far.
 
-    `attributes` gives what the sampler had written down about the trial of a position, `recalled` brings back what it
-    had worked out from that many trials.
+    `attributes` gives what the sampler had written down about the trial of a position, `recalled` brings back what
+    the sampler of the batch that starts at a position had worked out before it proposed anything.
     """
 
     def __init__(
@@ -37,7 +65,8 @@ class OptunaProposer:
         make_sampler: Callable[[int], optuna.samplers.BaseSampler],
         distributions: dict[str, optuna.distributions.BaseDistribution],
         attributes: Callable[[int], dict[str, Any]] = lambda position: {},
-        recalled: Callable[[optuna.Study, int], None] = lambda study, trials: None,
+        recalled: Callable[[optuna.Study, optuna.samplers.BaseSampler, int], None] | None = None,
+        attempts: int = ATTEMPTS,
     ) -> None:
         import optuna
 
@@ -47,6 +76,8 @@ class OptunaProposer:
         self._distributions = distributions
         self._attributes = attributes
         self._recalled = recalled
+        self._attempts = attempts
+        self._opening = opening(spec)
         self._seen: set[tuple[int, ...]] = set()
         self._asked: list[optuna.trial.Trial] = []
         self._study = optuna.create_study(
@@ -54,34 +85,55 @@ class OptunaProposer:
         )
 
     def ask(self, position: int) -> list[tuple[int, ...]]:
-        from optuna.trial import TrialState
+        import optuna
 
+        with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
+            warnings.filterwarnings("ignore", "Clip non-finite values")  # those of illegal designs
+            return self._ask(position)
+
+    def _ask(self, position: int) -> list[tuple[int, ...]]:
         rng = generator(self._spec.seed, position)
-        self._study.sampler = self._make_sampler(int(rng.integers(0, 2**31)))
+        self._study.sampler = self._sampler(rng)
         seen = set(self._seen)
         self._asked = []
-        proposals: list[tuple[int, ...]] = []
+        proposals = list(self._opening[position : position + self._spec.proposals])
+        for k, indices in enumerate(proposals):
+            self._asked.append(self._enqueued(indices, position + k))
+        seen.update(proposals)
         while len(self._asked) < self._spec.proposals:
-            for _ in range(ATTEMPTS):
-                trial = self._study.ask(self._distributions)
-                indices = self._indices(trial)
-                if indices not in seen:
-                    break
-                self._study.tell(trial, state=TrialState.FAIL)
-            else:
-                found = unseen_near(rng, indices, self._spec.space.shape, seen)
-                if found is None:
-                    break
-                indices = found
-                self._study.enqueue_trial(self._params(indices))
-                trial = self._study.ask(self._distributions)
-                # The sampler was not asked about this one, so it noted nothing down.
-                for key, value in self._attributes(position + len(proposals)).items():
-                    self._study._storage.set_trial_system_attr(trial._trial_id, key, value)
+            trial, indices = self._unseen(rng, seen, position + len(proposals))
+            if trial is None:
+                break
             seen.add(indices)
             self._asked.append(trial)
             proposals.append(indices)
         return proposals
+
+    def _sampler(self, rng: np.random.Generator) -> optuna.samplers.BaseSampler:
+        return self._make_sampler(int(rng.integers(0, 2**31)))
+
+    def _unseen(
+        self, rng: np.random.Generator, seen: set[tuple[int, ...]], position: int
+    ) -> tuple[optuna.trial.Trial | None, tuple[int, ...]]:
+        """What the sampler proposes, or an unseen neighbour of it; no trial where the space is used up."""
+        from optuna.trial import TrialState
+
+        for _ in range(self._attempts):
+            trial = self._study.ask(self._distributions)
+            indices = self._indices(trial)
+            if indices not in seen:
+                return trial, indices
+            self._study.tell(trial, state=TrialState.FAIL)
+        found = unseen_near(rng, indices, self._spec.space.shape, seen)
+        return (None, indices) if found is None else (self._enqueued(found, position), found)
+
+    def _enqueued(self, indices: tuple[int, ...], position: int) -> optuna.trial.Trial:
+        """A trial of this design; the sampler is not asked about it, so what it would note down is noted here."""
+        self._study.enqueue_trial(self._params(indices))
+        trial = self._study.ask(self._distributions)
+        for key, value in self._attributes(position).items():
+            self._study._storage.set_trial_system_attr(trial._trial_id, key, value)
+        return trial
 
     def tell(self, trials: Sequence[Trial]) -> None:
         for asked, trial in zip(self._asked, trials, strict=True):
@@ -92,6 +144,7 @@ class OptunaProposer:
         self._seen.update(trial.indices for trial in trials)
 
     def recall(self, batches: Sequence[Sequence[Trial]]) -> None:
+        import optuna
         from optuna.trial import TrialState, create_trial
 
         for batch in batches:
@@ -107,13 +160,19 @@ class OptunaProposer:
                     )
                 )
             self._seen.update(trial.indices for trial in batch)
-        self._recalled(self._study, sum(len(batch) for batch in batches))
+        if self._recalled is None:
+            return
+        with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
+            for batch in batches[1:]:
+                start = batch[0].position
+                self._recalled(self._study, self._sampler(generator(self._spec.seed, start)), start)
 
     def _violations(self, trial: Trial) -> dict[str, float]:
+        """By constraint; of an illegal design it is only known that it is illegal."""
         if trial.metrics is None:
-            return {LEGAL: 1e6}
+            return {constraint.metric: 0.0 for constraint in self._spec.constraints} | {LEGAL: ILLEGAL_VIOLATION}
         violations = zip(self._spec.constraints, self._spec.violations(trial.metrics), strict=True)
-        return {constraint.metric: violation for constraint, violation in violations} | {LEGAL: 0.0}
+        return {constraint.metric: violation for constraint, violation in violations} | {LEGAL: -ILLEGAL_VIOLATION}
 
     def _indices(self, trial: optuna.trial.Trial) -> tuple[int, ...]:
         params = trial.params  # a copy at every access

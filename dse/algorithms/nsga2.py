@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dse.algorithms import Algorithm
+from dse.algorithms._opening import opening
 from dse.algorithms._unseen import generator, unseen_near
 from dse.study import Trial
 
@@ -39,6 +40,7 @@ class Nsga2:
 
         self._spec = spec
         self._shape = spec.space.shape
+        self._opening = opening(spec)
         self._seen: set[tuple[int, ...]] = set()
         self._told = 0
         self._population: Any = Population.empty()
@@ -68,22 +70,23 @@ class Nsga2:
     def ask(self, position: int) -> list[tuple[int, ...]]:
         rng = generator(self._spec.seed, position)
         seen = set(self._seen)
-        fresh: list[tuple[int, ...]] = []
+        fresh = list(self._opening[position : position + self._spec.proposals])
+        seen.update(fresh)
         repeated: list[tuple[int, ...]] = []
         wanted = self._spec.proposals
         for _ in range(8):
+            if len(fresh) == wanted:
+                break
             for indices in self._offspring(wanted - len(fresh), rng):
                 (repeated if indices in seen else fresh).append(indices)
                 seen.add(indices)
-            if len(fresh) >= wanted:
-                break
         for start in repeated[: wanted - len(fresh)]:
             found = unseen_near(rng, start, self._shape, seen)
             if found is None:
                 break
             seen.add(found)
             fresh.append(found)
-        return fresh[:wanted]
+        return fresh
 
     def _offspring(self, n: int, rng: np.random.Generator) -> list[tuple[int, ...]]:
         if not len(self._population):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dse.algorithms import Algorithm
+from dse.algorithms._opening import opening
 from dse.algorithms._unseen import generator, unseen_near
 from dse.study import Trial
 
@@ -16,17 +17,19 @@ __all__ = ["ALGORITHM"]
 
 
 class RandomSearch:
-    """Draws designs uniformly; a repeat is drawn again, then replaced by an unseen neighbour."""
+    """Draws designs uniformly after the opening; a repeat is drawn again, then replaced by an unseen neighbour."""
 
     def __init__(self, spec: StudySpec) -> None:
         self._spec = spec
+        self._opening = opening(spec)
         self._seen: set[tuple[int, ...]] = set()
 
     def ask(self, position: int) -> list[tuple[int, ...]]:
         shape = self._spec.space.shape
         seen = set(self._seen)
-        proposals: list[tuple[int, ...]] = []
-        for k in range(self._spec.proposals):
+        proposals = list(self._opening[position : position + self._spec.proposals])
+        seen.update(proposals)
+        for k in range(len(proposals), self._spec.proposals):
             rng = generator(self._spec.seed, position + k)
             indices: tuple[int, ...] | None = None
             for _ in range(8):

@@ -26,7 +26,10 @@ Question = Callable[[], "StudySpec"]
 
 Algorithm = Annotated[
     str | None,
-    typer.Option(help="exact, nsga2, optuna-nsga2, optuna-tpe or random.", show_default="what the script says"),
+    typer.Option(
+        help="exact, nsga2, optuna-nsga2, optuna-nsga3, optuna-tpe, optuna-gp or random.",
+        show_default="what the script says",
+    ),
 ]
 Budget = Annotated[
     int | None,
@@ -46,6 +49,10 @@ Constraints = Annotated[
         "--constraint", help="A bound such as area_mm2<=3, in SI units (repeat).", show_default="the script's"
     ),
 ]
+WarmStart = Annotated[
+    Path | None,
+    typer.Option(help="Results whose front a heuristic evaluates first; part of the question.", show_default="none"),
+]
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,7 @@ class Options:
     workers: int
     time_limit: float | None
     constraints: list[str] | None
+    warm_start: Path | None
     cache: Path | None
     as_json: bool
 
@@ -88,10 +96,11 @@ def launch(question: Question | StudySpec, *, evaluator: Callable[[StudySpec], E
         workers: Workers = 1,
         time_limit: TimeLimit = None,
         constraint: Constraints = None,
+        warm_start: WarmStart = None,
         cache: Cache = None,
         as_json: AsJson = False,
     ) -> None:
-        options = Options(algorithm, budget, seed, out, workers, time_limit, constraint, cache, as_json)
+        options = Options(algorithm, budget, seed, out, workers, time_limit, constraint, warm_start, cache, as_json)
         _study(asked, script.stem, options, evaluator)
 
     app.command(help=question.__doc__ if callable(question) else None)(run)
@@ -107,6 +116,7 @@ def _run(
     workers: Workers = 1,
     time_limit: TimeLimit = None,
     constraint: Constraints = None,
+    warm_start: WarmStart = None,
     cache: Cache = None,
     as_json: AsJson = False,
 ) -> None:
@@ -116,7 +126,7 @@ def _run(
 
     paretocut run mine.py --algorithm nsga2 --budget 2000 --seed 1 --constraint "area_mm2<=3"
     """
-    options = Options(algorithm, budget, seed, out, workers, time_limit, constraint, cache, as_json)
+    options = Options(algorithm, budget, seed, out, workers, time_limit, constraint, warm_start, cache, as_json)
     _study(_question_in(script), script.stem, options)
 
 
@@ -187,7 +197,22 @@ def _asked(spec: StudySpec, options: Options) -> StudySpec:
         bounds: dict[str, Constraint] = {constraint.metric: constraint for constraint in spec.constraints}
         bounds |= {c.metric: c for c in map(parse_constraint, options.constraints)}
         changes["constraints"] = tuple(bounds.values())
-    return replace(spec, **changes)
+    spec = replace(spec, **changes)
+    if options.warm_start is None:
+        return spec
+    if spec.algorithm == "exact":
+        typer.echo("exact visits the whole space: --warm-start is not used", err=True)
+        return spec
+    return _warm_started(spec, options.warm_start)
+
+
+def _warm_started(spec: StudySpec, folder: Path) -> StudySpec:
+    from dse.warm_start import warm_start
+
+    start = warm_start(folder, spec.space)
+    skipped = f"; {start.skipped} points of that front are not in this space" if start.skipped else ""
+    typer.echo(f"starting from {len(start.designs)} designs on the front in {folder}{skipped}", err=True)
+    return replace(spec, warm_start=start.designs)
 
 
 def _new(

@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import moocore
 import numpy as np
+import optuna
 import pytest
 
 from dse import algorithms
+from dse.algorithms._opening import opening
+from dse.algorithms._optuna import OptunaProposer, ordered
+from dse.algorithms.optuna_nsga3 import divisions
 from dse.front import hypervolume, reference_point
 from dse.run import run_study
 from dse.store import read_store
-from dse.study import StudySpec, Trial
-from search_spaces.errors import UserError
+from dse.study import Constraint, StudySpec, Trial
+from dse.warm_start import warm_start
+from search_spaces.errors import IllegalDesign, UserError
 from tests.dse import fakes
 
-HEURISTICS = [name for name in algorithms.names() if algorithms.load(name).proposer is not None]
-BUDGET = {"optuna-tpe": 57}
+HEURISTICS = [
+    # A proposal of the Gaussian processes takes a second; the default run has a shorter test for them.
+    pytest.param(name, marks=pytest.mark.slow) if name == "optuna-gp" else name
+    for name in algorithms.names()
+    if algorithms.load(name).proposer is not None
+]
+BUDGET = {"optuna-tpe": 57, "optuna-gp": 45}
 
 
 def trials(spec: StudySpec, out: Path, budget: int, **options: object) -> list[Trial]:
@@ -36,7 +47,8 @@ def stored(out: Path) -> list[Trial]:
 
 
 def test_the_issue_s_algorithms_are_there() -> None:
-    assert {"exact", "nsga2", "optuna-nsga2", "optuna-tpe", "random"} <= set(algorithms.names())
+    heuristics = {"nsga2", "optuna-nsga2", "optuna-nsga3", "optuna-tpe", "optuna-gp", "random"}
+    assert {"exact", *heuristics} <= set(algorithms.names())
     with pytest.raises(UserError, match="did you mean 'nsga2'"):
         algorithms.load("nsga")
 
@@ -59,8 +71,8 @@ def test_same_seed_same_trials_however_they_are_run(name: str, tmp_path: Path) -
     for done in sorted({30, *(draw.randrange(1, budget) for _ in range(2)), budget}):
         assert trials(spec, tmp_path / "pieces", done, workers=2) == whole[:done]
 
-    other = trials(replace(spec, seed=2), tmp_path / "other", 20)
-    assert [t.indices for t in other] != [t.indices for t in whole[:20]]
+    other = trials(replace(spec, seed=2), tmp_path / "other", 30)
+    assert [t.indices for t in other] != [t.indices for t in whole[:30]]
 
 
 @pytest.mark.parametrize("name", HEURISTICS)
@@ -87,6 +99,128 @@ def test_a_heuristic_never_dominates_the_exact_front(name: str, tmp_path: Path) 
     both = np.concatenate([exact.front.values, result.front.values])
     kept = np.asarray(moocore.is_nondominated(both, keep_weakly=True))
     assert kept[: len(exact.front)].all()
+
+
+@pytest.mark.parametrize("name", HEURISTICS)
+def test_no_front_is_beaten_by_everything_on_the_edge(name: str, tmp_path: Path) -> None:
+    result = run_study(fakes.spec(name), tmp_path, budget=20, evaluator=fakes.FakeEvaluator())
+    edge = [b for b in result.baselines if b.label.startswith("all on the edge") and not b.broken]
+    assert edge
+    for baseline in edge:
+        at = np.array([baseline.metrics[name] for name in result.objectives])
+        assert not ((at <= result.front.values).all(axis=1) & (at < result.front.values).any(axis=1)).any()
+
+
+@pytest.mark.parametrize("name", HEURISTICS)
+def test_a_search_starts_from_the_designs_it_is_given(name: str, tmp_path: Path) -> None:
+    given = ((3, 1, 1, 1, 1, 0, 1, 0, 2, 0, 1), (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), (4, 1, 3, 2, 1, 0, 1, 0, 1, 0, 2))
+    spec = fakes.spec(name, batch_size=2, warm_start=given)
+    found = [trial.indices for trial in trials(spec, tmp_path, 20)]
+    assert tuple(found[:3]) == given
+    corners = set(opening(spec)) - set(given)
+    assert set(found[3 : 3 + len(corners)]) == corners and len(found) == len(set(found))
+
+
+def test_a_warm_start_is_part_of_the_question() -> None:
+    cold = fakes.spec("nsga2")
+    warm = replace(cold, warm_start=((0,) * 11,))
+    asked = [spec.question({}) for spec in (cold, warm, replace(cold, warm_start=((1,) + (0,) * 10,)))]
+    assert len({str(question.get("warm_start")) for question in asked}) == 3
+    assert replace(warm, algorithm="exact").question({}) == replace(cold, algorithm="exact").question({})
+    with pytest.raises(UserError, match="11 indices, not 2"):
+        replace(cold, warm_start=((0, 0),))
+
+
+def test_a_warm_start_takes_one_design_of_every_point_that_is_in_the_space(tmp_path: Path) -> None:
+    wide = fakes.space()
+    result = run_study(fakes.spec("exact", space=wide), tmp_path, evaluator=fakes.FakeEvaluator())
+    same = warm_start(tmp_path, wide)
+    assert (len(same.designs), same.skipped) == (result.front.size, 0)
+
+    narrow = fakes.space(clocks=(100, 200, 800))
+    some = warm_start(tmp_path, narrow)
+    assert some.designs and some.skipped and len(some.designs) + some.skipped == result.front.size
+    values = {tuple(sorted(result.design(row).items())) for row in result.front.indices}
+    for design in some.designs:
+        assert tuple(sorted(narrow.decode(design).knobs)) in values
+    with pytest.raises(UserError, match="none of the"):
+        warm_start(tmp_path, fakes.space(pes=(5,), clocks=(123,)))
+
+
+@pytest.mark.parametrize("name", HEURISTICS)
+def test_constraints_lead_to_feasible_designs(name: str, tmp_path: Path) -> None:
+    """A bound that few designs keep: those that learn propose feasible ones at least twice as often as chance."""
+    bounds = (Constraint("area_mm2", 2.0), Constraint("link_utilisation", 0.2))
+    spec = fakes.spec(name, constraints=bounds)
+    draw = np.random.default_rng(1)
+    evaluator = fakes.FakeEvaluator()
+
+    def share(designs: list[tuple[int, ...]]) -> float:
+        kept = 0
+        for indices in designs:
+            with suppress(IllegalDesign):
+                metrics = evaluator.metrics(spec.space.decode(indices))
+                kept += all(violation <= 0 for violation in spec.violations(metrics))
+        return kept / len(designs)
+
+    chance = share([tuple(int(i) for i in draw.integers(0, spec.space.shape)) for _ in range(2000)])
+    found = [trial.indices for trial in trials(spec, tmp_path, {"optuna-gp": 40, "optuna-tpe": 120}.get(name, 300))]
+    late = share(found[len(found) // 2 :])
+    assert chance < 0.3
+    assert abs(late - chance) < 0.1 if name == "random" else late > 2 * chance
+
+
+def test_optuna_s_samplers_see_constraints_and_no_penalty() -> None:
+    spec = fakes.spec("optuna-tpe")
+    proposer = OptunaProposer(spec, lambda seed: optuna.samplers.RandomSampler(seed=seed), ordered(spec.space))
+    evaluated = evaluate(spec, proposer.ask(0), 0)
+    proposer.tell(evaluated)
+    illegal = 0
+    for trial, seen in zip(evaluated, proposer._study.trials, strict=True):
+        assert seen.constraints.keys() == {"link_utilisation", "area_mm2", "legal"}
+        if trial.metrics is None:
+            illegal += 1
+            assert seen.constraints["legal"] > 0
+        else:
+            assert seen.values == list(trial.values(spec.objectives))
+            broken = {name for name, violation in seen.constraints.items() if violation > 0}
+            assert not broken if trial.feasible(spec) else broken
+    assert 0 < illegal < len(evaluated)
+
+
+def test_gaussian_processes_go_on_as_if_never_stopped() -> None:
+    """The fits of a batch begin where its last one ended: a sampler that lived longer would go on differently."""
+    spec = fakes.spec("optuna-gp", space=fakes.small_space(), batch_size=2)
+    first = algorithms.load("optuna-gp").proposer
+    assert first is not None
+    going, batches = first(spec), []
+    for position in range(0, 24, 2):
+        batches.append(evaluate(spec, going.ask(position), position))
+        going.tell(batches[-1])
+    again = first(spec)
+    again.recall(batches[:11])
+    assert again.ask(22) == [trial.indices for trial in batches[11]]
+    designs = [trial.indices for batch in batches for trial in batch]
+    assert len(set(designs)) == len(designs)
+
+
+def evaluate(spec: StudySpec, designs: list[tuple[int, ...]], position: int) -> list[Trial]:
+    evaluator, found = fakes.FakeEvaluator(), []
+    for k, indices in enumerate(designs, start=position):
+        try:
+            found.append(Trial(k, indices, evaluator.metrics(spec.space.decode(indices))))
+        except IllegalDesign as illegal:
+            found.append(Trial(k, indices, reason=illegal.reason))
+    return found
+
+
+@pytest.mark.parametrize(("objectives", "population"), [(2, 50), (3, 50), (3, 2), (4, 100)])
+def test_nsga3_has_no_more_reference_points_than_individuals(objectives: int, population: int) -> None:
+    from optuna.samplers._nsgaiii._elite_population_selection_strategy import _generate_default_reference_point
+
+    parts = divisions(objectives, population)
+    assert parts == 1 or len(_generate_default_reference_point(objectives, parts)) <= population
+    assert len(_generate_default_reference_point(objectives, parts + 1)) > population
 
 
 def test_nsga2_reaches_nine_tenths_of_the_exact_hypervolume(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from dse.cli import main
 from dse.report import FILES
 from dse.run import run_study
+from dse.store import read_store
 from evaluators.costs import METRICS
 from search_spaces import networks
 from tests.dse import fakes
@@ -60,6 +61,22 @@ def test_a_script_is_a_command_line(tmp_path: Path) -> None:
     assert {path.name for path in out.iterdir()} >= {"study.db", *FILES}
     refused = script("--algorithm", "nsga2", "--out", str(out), cwd=tmp_path)
     assert refused.returncode == 2 and "algorithm: " in refused.stderr and refused.stderr.count("\n") == 1
+
+
+def test_a_search_can_start_from_another_study_s_front(results: Path, tmp_path: Path) -> None:
+    cold, warm = str(results / "random"), str(tmp_path / "warm")
+    ran = script("--algorithm", "nsga2", "--warm-start", cold, "--budget", "40", "--out", warm, cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    designs = json.loads((results / "random" / "front.json").read_text())
+    first = {design["front_point"]: tuple(design["indices"]) for design in reversed(designs)}
+    assert f"starting from {len(first)} designs on the front in {cold}\n" in ran.stderr
+    store = read_store(Path(warm))
+    assert {trial.indices for trial in store.trials()[: len(first)]} == set(first.values())
+    store.close()
+    without = script("--algorithm", "nsga2", "--budget", "40", "--out", warm, cwd=tmp_path)
+    assert without.returncode == 2 and "warm_start: " in without.stderr and without.stderr.count("\n") == 1
+    exact = script("--algorithm", "exact", "--warm-start", cold, cwd=tmp_path)
+    assert exact.returncode == 0 and "--warm-start is not used" in exact.stderr
 
 
 def test_files_say_everything_about_every_design(results: Path) -> None:
