@@ -21,7 +21,20 @@ from dse.files import make_folder, sync_folder, unusable
 from dse.study import Trial, differences, fingerprint
 from search_spaces.errors import UserError
 
-__all__ = ["Store", "TableStore", "connect", "held", "is_locked", "open_store", "read_store", "stored_kind", "working"]
+__all__ = [
+    "DATABASE",
+    "DamagedError",
+    "Store",
+    "TableStore",
+    "connect",
+    "create_database",
+    "held",
+    "is_locked",
+    "open_store",
+    "read_store",
+    "stored_kind",
+    "working",
+]
 
 DATABASE = "study.db"
 FORMAT = 1
@@ -34,6 +47,27 @@ CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 1), content TEXT NOT NULL
 """
 SPANS = "CREATE TABLE IF NOT EXISTS span (first INTEGER PRIMARY KEY, started REAL NOT NULL, finished REAL NOT NULL)"
 """When the trials of one commit, from position `first` on, were worked on: seconds since 1970."""
+
+
+OWN_TABLES = {
+    "table": {"question", "trial", "state"},
+    "optuna": {
+        "studies", "study_directions", "study_user_attributes", "study_system_attributes", "trials", "trial_params",
+        "trial_values", "trial_user_attributes", "trial_system_attributes", "version_info",
+    },
+}  # fmt: skip
+"""What each kind of study cannot be without."""
+
+
+class DamagedError(UserError):
+    """A study's file that was whole once."""
+
+    def __init__(self, path: Path, reason: object) -> None:
+        shown = " ".join(str(reason).split())
+        super().__init__(
+            f"{path} is damaged ({shown}); keep what is whole in it: paretocut recover {path.parent}; "
+            "or choose another --out"
+        )
 
 
 class Store(Protocol):
@@ -89,8 +123,11 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def create_database(path: Path, fill: Callable[[Path], None]) -> None:
-    """Let `fill` make a database under a temporary name, then link it into place: whole, or not there at all."""
+def create_database(path: Path, fill: Callable[[Path], None], *, replace: bool = False) -> None:
+    """Let `fill` make a database under a temporary name, then link it into place: whole, or not there at all.
+
+    One that is there already is an error unless it is to be replaced.
+    """
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
         connection = sqlite3.connect(temporary)
@@ -103,7 +140,12 @@ def create_database(path: Path, fill: Callable[[Path], None]) -> None:
         connection.close()
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        os.link(temporary, path)
+        if replace:
+            for part in ("-wal", "-shm"):  # of the old file: SQLite would take the log for the new one's
+                path.with_name(path.name + part).unlink(missing_ok=True)
+            temporary.replace(path)
+        else:
+            os.link(temporary, path)
         sync_folder(path.parent)
     except OSError as error:
         raise unusable(path, error) from None
@@ -113,7 +155,7 @@ def create_database(path: Path, fill: Callable[[Path], None]) -> None:
 
 
 def stored_kind(folder: Path) -> str | None:
-    """The kind "table" or "optuna", None where there is no study; UserError for a damaged or foreign file."""
+    """The kind "table" or "optuna", None where there is no study; DamagedError, or UserError for a foreign file."""
     path = folder / DATABASE
     if not path.exists():
         return None
@@ -126,11 +168,14 @@ def stored_kind(folder: Path) -> str | None:
             tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         finally:
             connection.close()
-    if {"question", "trial", "state"} <= tables:
-        return "table"
-    if {"studies", "trials", "version_info"} <= tables:
-        return "optuna"
-    raise UserError(f"{path} is not a study of paretocut (a foreign or empty file); choose another --out")
+    for kind, needed in OWN_TABLES.items():
+        if needed <= tables:
+            return kind
+        if needed & tables:
+            raise DamagedError(path, f"it has no table {', '.join(sorted(needed - tables))}")
+    if not path.stat().st_size:
+        raise DamagedError(path, "it is empty")
+    raise UserError(f"{path} is not a study of paretocut; choose another --out")
 
 
 @contextmanager
@@ -140,8 +185,7 @@ def _explained(path: Path) -> Iterator[None]:
     except sqlite3.OperationalError as error:
         raise UserError(f"cannot use {path}: {error}; choose another --out") from None
     except sqlite3.DatabaseError as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path} is damaged ({reason}); move it away or choose another --out") from None
+        raise DamagedError(path, error) from None
 
 
 class TableStore:
@@ -159,11 +203,18 @@ class TableStore:
             row = self._connection.execute("SELECT format, fields FROM question").fetchone()
         if row is None or row[0] != FORMAT:
             raise UserError(f"{path} was made by another version of paretocut; choose another --out")
-        self._question = json.loads(row[1])
+        try:
+            self._question = json.loads(row[1])
+        except ValueError as error:
+            raise DamagedError(path, error) from None
         self._since = time.time()
 
     @classmethod
-    def create(cls, path: Path, question: Mapping[str, Any]) -> TableStore:
+    def create(
+        cls, path: Path, question: Mapping[str, Any], trials: Sequence[Trial] = (), *, replace: bool = False
+    ) -> TableStore:
+        """A new file, whole or not there at all."""
+
         def fill(temporary: Path) -> None:
             connection = sqlite3.connect(temporary)
             with connection:
@@ -172,9 +223,10 @@ class TableStore:
                     "INSERT INTO question VALUES (1, ?, ?, ?)",
                     (FORMAT, fingerprint(question), json.dumps(question)),
                 )
+                connection.executemany("INSERT INTO trial VALUES (?, ?, ?, ?, ?)", map(_row, trials))
             connection.close()
 
-        create_database(path, fill)
+        create_database(path, fill, replace=replace)
         return cls(path)
 
     def question(self) -> dict[str, Any]:
@@ -192,7 +244,7 @@ class TableStore:
                 for position, indices, metrics, reason in rows
             ]
         except (TypeError, ValueError) as error:
-            raise UserError(f"{self.path} is damaged ({error}); move it away or choose another --out") from None
+            raise DamagedError(self.path, error) from None
 
     def reclaim(self) -> int:
         return 0

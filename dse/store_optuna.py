@@ -21,9 +21,11 @@ import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dse.presence import STALE_SECONDS, Heart, Watch, this_process
+from dse.store import DamagedError
 from dse.study import Trial, fingerprint, parse_constraint
 from evaluators.costs import METRICS
 from search_spaces.errors import UserError
@@ -31,7 +33,7 @@ from search_spaces.errors import UserError
 if TYPE_CHECKING:
     import optuna
 
-__all__ = ["OptunaStore", "explained", "new_study"]
+__all__ = ["OptunaStore", "damaged", "dispose", "explained", "new_study"]
 
 FORMAT = 2
 FORMAT_KEY = "paretocut:format"
@@ -49,7 +51,7 @@ RECLAIM_SECONDS = 0.5
 class OptunaStore:
     """One study of an Optuna storage, read and written by Optuna's own calls."""
 
-    def __init__(self, storage: optuna.storages.BaseStorage, name: str, label: str) -> None:
+    def __init__(self, storage: optuna.storages.BaseStorage, name: str, label: Path | str) -> None:
         import optuna
 
         self.label = label
@@ -102,22 +104,19 @@ class OptunaStore:
 
     def trials(self) -> list[Trial]:
         """All finished trials of ours in the order of their positions."""
-        with explained(self.label):
-            live = self._live()
+        live = self._live()
         return [self._trial(live[position]) for position in sorted(live) if live[position].state.is_finished()]
 
     def read(self, positions: Collection[int]) -> list[Trial]:
         """Trials of these positions that others have finished meanwhile; reclaims what dead processes hold."""
         if time.monotonic() - self._reclaimed_at > RECLAIM_SECONDS:
             self.reclaim()
-        with explained(self.label):
-            live = self._live()
+        live = self._live()
         return [self._trial(live[p]) for p in positions if p in live and live[p].state.is_finished()]
 
     def spans(self) -> list[tuple[float, float]]:
         """When each finished trial was begun and when it was safe, in seconds since 1970."""
-        with explained(self.label):
-            live = self._live()
+        live = self._live()
         finished = [live[position] for position in sorted(live) if live[position].state.is_finished()]
         return [
             (trial.datetime_start.timestamp(), trial.datetime_complete.timestamp())
@@ -184,7 +183,12 @@ class OptunaStore:
         from optuna.trial import TrialState
 
         found: dict[int, optuna.trial.FrozenTrial] = {}
-        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.COMPLETE)):
+        try:
+            with explained(self.label):
+                stored = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.COMPLETE))
+        except (ValueError, LookupError, TypeError, AssertionError) as error:  # rows that are torn or missing
+            raise damaged(self.label, error) from None
+        for trial in stored:
             position = trial.system_attrs.get(POSITION)
             if position is not None:
                 found.setdefault(position, trial)
@@ -214,13 +218,17 @@ class OptunaStore:
 
     def _trial(self, trial: optuna.trial.FrozenTrial) -> Trial:
         position = trial.system_attrs[POSITION]
-        indices = tuple(
-            values.index(trial.params[name]) if name in trial.params else 0 for name, values in self._knobs.items()
-        )
-        if ILLEGAL in trial.user_attrs:
-            return Trial(position, indices, reason=trial.user_attrs[ILLEGAL])
-        metrics = dict(zip(self._question["objectives"], trial.values, strict=True)) | trial.user_attrs
-        return Trial(position, indices, metrics={name: metrics[name] for name in METRICS})
+        try:
+            indices = tuple(
+                values.index(trial.params[name]) if name in self._distributions else 0
+                for name, values in self._knobs.items()
+            )
+            if ILLEGAL in trial.user_attrs:
+                return Trial(position, indices, reason=trial.user_attrs[ILLEGAL])
+            metrics = dict(zip(self._question["objectives"], trial.values, strict=True)) | trial.user_attrs
+            return Trial(position, indices, metrics={name: metrics[name] for name in METRICS})
+        except (ValueError, LookupError, TypeError) as error:
+            raise damaged(self.label, f"trial {trial.number}: {error!r}") from None
 
     def _running(self, position: int, indices: Sequence[int]) -> optuna.trial.FrozenTrial:
         import optuna
@@ -288,9 +296,16 @@ def dispose(storage: optuna.storages.BaseStorage) -> None:
         backend.engine.dispose()
 
 
+def damaged(label: Path | str, reason: object) -> UserError:
+    """What is wrong with a study's file, or with one on a server, which we cannot mend."""
+    if isinstance(label, Path):
+        return DamagedError(label, reason)
+    return UserError(f"{label} holds what paretocut did not write ({reason}); choose another --out")
+
+
 @contextmanager
-def explained(label: str) -> Iterator[None]:
-    """Errors of a database as one line."""
+def explained(label: Path | str) -> Iterator[None]:
+    """Errors of a database, by its file or its address, as one line."""
     import optuna
     import sqlalchemy.exc
 
@@ -298,5 +313,8 @@ def explained(label: str) -> Iterator[None]:
         yield
     except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError, sqlite3.Error) as error:
         cause = error.__cause__ or error
-        reason = " ".join(str(getattr(cause, "orig", None) or cause).split())[:200]
+        cause = getattr(cause, "orig", None) or cause
+        if type(cause) is sqlite3.DatabaseError:  # not one of its kinds: the file itself is malformed
+            raise damaged(label, cause) from None
+        reason = " ".join(str(cause).split())[:200]
         raise UserError(f"cannot use {label}: {reason}; move it away or choose another --out") from None

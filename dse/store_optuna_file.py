@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["OptunaFile"]
 
+AT_ONCE = 1000
+"""Trials that are copied in one transaction."""
+
 
 class OptunaFile(OptunaStore):
     """The one study of an SQLite file in Optuna's schema."""
@@ -31,36 +34,44 @@ class OptunaFile(OptunaStore):
     def __init__(self, path: Path) -> None:
         import optuna
 
-        with explained(str(path)):
+        with explained(path):
             storage = _storage(path)
             self._engine = storage.engine
             names = optuna.get_all_study_names(storage)
         if len(names) != 1:
             raise UserError(f"{path} holds {len(names)} Optuna studies, and one folder holds one; choose another --out")
-        super().__init__(storage, names[0], str(path))
+        super().__init__(storage, names[0], path)
         self._taken: dict[int, int] = {}
         self._running_ids: set[int] = set()
         self._last_id = 0
 
     @classmethod
-    def create(cls, path: Path, question: Mapping[str, Any], trials: Sequence[Trial] = ()) -> OptunaFile:
-        """A new file, whole or not there at all; its study is named after the folder."""
+    def create(
+        cls,
+        path: Path,
+        question: Mapping[str, Any],
+        trials: Sequence[Trial] = (),
+        *,
+        name: str | None = None,
+        replace: bool = False,
+    ) -> OptunaFile:
+        """A new file, whole or not there at all; its study has this name, or the folder's."""
 
         def fill(temporary: Path) -> None:
-            with explained(str(path)):
+            with explained(path):
                 storage = _storage(temporary)
-                new_study(storage, path.resolve().parent.name, question)
+                new_study(storage, name or path.resolve().parent.name, question)
                 dispose(storage)
-            if trials:
-                store = cls(temporary)
-                store.add(trials)
-                store.close()
+            store = cls(temporary)
+            for start in range(0, len(trials), AT_ONCE):
+                store._add(trials[start : start + AT_ONCE])
+            store.close()
 
-        create_database(path, fill)
+        create_database(path, fill, replace=replace)
         return cls(path)
 
-    def add(self, trials: Sequence[Trial]) -> None:
-        """Claim and finish trials that were evaluated elsewhere."""
+    def _add(self, trials: Sequence[Trial]) -> None:
+        """Claim and finish trials that were evaluated before."""
         self.claim({trial.position: trial.indices for trial in trials}, len(trials))
         self.append(trials)
 

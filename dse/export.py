@@ -1,0 +1,61 @@
+"""A copy of any study as an Optuna study."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dse import algorithms
+from dse.files import make_folder
+from dse.store import read_store
+from dse.store_optuna_file import OptunaFile
+from dse.study import fingerprint
+from search_spaces.errors import UserError
+
+__all__ = ["Export", "export_optuna"]
+
+
+@dataclass(frozen=True)
+class Export:
+    """Where the copy is: what `optuna.load_study` takes, and how many trials it has."""
+
+    path: Path
+    study_name: str
+    storage: str
+    trials: int
+
+
+def export_optuna(folder: Path, out: Path | None = None) -> Export:
+    """Write the study in `folder` as an Optuna study into the file `out`, by default `optuna.db` beside it.
+
+    An earlier copy of the same study is replaced; any other file is refused, and so is a study that is Optuna's.
+    """
+    store = read_store(folder)
+    try:
+        question, trials = store.question(), store.trials()
+    finally:
+        store.close()
+    name = folder.resolve().name
+    if algorithms.load(question["algorithm"]).storage == "optuna":
+        raise UserError(f"{folder} is an Optuna study already: {_address(folder / 'study.db')}, study name {name!r}")
+    path = out or folder / "optuna.db"
+    if path.exists() and not _is_copy(path, fingerprint(question)):
+        raise UserError(f"{path} is there and no copy of this study; choose another --out")
+    make_folder(path.parent)
+    OptunaFile.create(path, question, trials, name=name, replace=True).close()
+    return Export(path, name, _address(path), len(trials))
+
+
+def _address(path: Path) -> str:
+    return f"sqlite:///{path}"
+
+
+def _is_copy(path: Path, wanted: str) -> bool:
+    try:
+        store = OptunaFile(path)
+    except UserError:
+        return False
+    try:
+        return fingerprint(store.question()) == wanted
+    finally:
+        store.close()

@@ -1,0 +1,197 @@
+"""Damaged studies: a clear message, and everything that was whole is in the study again."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dse.cli import application, run_application
+from dse.report import write_results
+from dse.result import read_result
+from dse.run import run_study
+from dse.salvage import records, recover, whole_question, whole_trials
+from dse.store import DamagedError, read_store
+from dse.study import StudySpec, Trial
+from search_spaces.errors import UserError
+from tests.dse import fakes
+
+KINDS = ["nsga2", "optuna-nsga2"]
+BUDGET = 60
+PAGE = 4096
+
+
+def spec(algorithm: str) -> StudySpec:
+    return fakes.spec(algorithm, batch_size=10)
+
+
+def stored(out: Path) -> list[Trial]:
+    store = read_store(out)
+    try:
+        return store.trials()
+    finally:
+        store.close()
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def study(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """An algorithm and the folder of a finished study."""
+    out = tmp_path_factory.mktemp(request.param) / "study"
+    run_study(spec(request.param), out, budget=BUDGET, evaluator=fakes.FakeEvaluator(), finish=write_results)
+    return request.param, out
+
+
+def truncated(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3 + 100])
+
+
+def garbage_page(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    page = len(data) // PAGE // 2
+    data[page * PAGE : (page + 1) * PAGE] = random.Random(1).randbytes(PAGE)
+    path.write_bytes(bytes(data))
+
+
+def no_first_page(path: Path) -> None:
+    path.write_bytes(bytes(PAGE) + path.read_bytes()[PAGE:])
+
+
+def without_table(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        connection.execute(f"DROP TABLE {'question' if 'question' in names else 'study_user_attributes'}")
+    connection.close()
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    ("damage", "least"), [(truncated, 15), (garbage_page, 40), (no_first_page, 50), (without_table, BUDGET), (empty, 0)]
+)
+def test_what_is_whole_is_kept_and_the_study_goes_on(
+    damage: Callable[[Path], None], least: int, study: tuple[str, Path], tmp_path: Path
+) -> None:
+    algorithm, whole = study
+    expected = stored(whole)
+    out = tmp_path / "study"
+    shutil.copytree(whole, out)
+    damage(out / "study.db")
+    broken = (out / "study.db").read_bytes()
+    with pytest.raises(DamagedError, match=rf"is damaged .*paretocut recover {out}") as refused:
+        run_study(spec(algorithm), out, budget=BUDGET, evaluator=fakes.FakeEvaluator())
+    assert "\n" not in str(refused.value)
+    assert (out / "study.db").read_bytes() == broken, "left alone"
+
+    found = recover(out)
+    assert found is not None and found.question is not None
+    assert found.aside.read_bytes() == broken
+    kept = stored(out)
+    assert found.trials == len(kept) and set(map(str, kept)) <= set(map(str, expected))
+    # In Optuna's schema a trial is spread over six tables: a lost page costs more trials.
+    assert len(kept) >= (least if algorithm == "nsga2" or least in (0, BUDGET) else 1)
+    result = run_study(spec(algorithm), out, budget=BUDGET, evaluator=fakes.FakeEvaluator())
+    assert stored(out) == expected
+    assert result.session is not None
+    assert result.session.resumed_trials == len(kept), "what was whole is not evaluated again"
+    assert result.session.new_trials == BUDGET - len(kept)
+    assert recover(out) is None
+
+
+def test_reading_pages_finds_what_sqlite_finds(study: tuple[str, Path], tmp_path: Path) -> None:
+    """In the file, and in its log where nothing has come into the file yet."""
+    algorithm, whole = study
+    expected = stored(whole)
+    question = read_result(whole).question
+    found = list(records([whole / "study.db"]))
+    assert whole_question(found, tmp_path) == question
+    assert whole_trials(found, question) == expected
+
+    out = tmp_path / "study"
+    run_study(spec(algorithm), out, budget=20, evaluator=fakes.FakeEvaluator())
+    reader = read_store(out)  # while somebody reads, the last to close cannot empty the log
+    run_study(spec(algorithm), out, budget=BUDGET, evaluator=fakes.FakeEvaluator())
+    copies = [Path(shutil.copy(path, tmp_path)) for path in (out / "study.db", out / "study.db-wal")]
+    reader.close()
+    assert copies[1].stat().st_size > 0
+    assert whole_trials(list(records(copies)), question) == expected
+    assert len(whole_trials(list(records(copies[:1])), question)) < BUDGET
+
+
+def test_any_damage_gives_a_part_of_the_study(study: tuple[str, Path], tmp_path: Path) -> None:
+    algorithm, whole = study
+    expected = set(map(str, stored(whole)))
+    question = read_result(whole).question
+    data = (whole / "study.db").read_bytes()
+    draw = random.Random(algorithm)
+    for _ in range(40):
+        broken = bytearray(data)
+        for _ in range(draw.randrange(1, 6)):
+            start = draw.randrange(len(broken))
+            length = draw.choice((1, 512, PAGE, 3 * PAGE))
+            broken[start : start + length] = draw.choice((bytes(length), draw.randbytes(length), b""))
+        (tmp_path / "study.db").write_bytes(bytes(broken[: draw.randrange(len(broken))]))
+        rows = list(records([tmp_path / "study.db"]))
+        trials = whole_trials(rows, question)
+        # SQLite keeps no checksums: a digit that became another goes unnoticed, and only that may.
+        assert sum(str(trial) not in expected for trial in trials) <= 6
+
+
+def test_a_log_that_is_garbage_is_no_damage(study: tuple[str, Path], tmp_path: Path) -> None:
+    algorithm, whole = study
+    out = tmp_path / "study"
+    shutil.copytree(whole, out)
+    (out / "study.db-wal").write_bytes(random.Random(1).randbytes(10_000))
+    (out / "study.db-journal").write_bytes(random.Random(2).randbytes(10_000))
+    run_study(spec(algorithm), out, budget=BUDGET, evaluator=fakes.FakeEvaluator())
+    assert stored(out) == stored(whole)
+
+
+def test_a_kill_between_putting_aside_and_putting_in_place_loses_nothing(
+    study: tuple[str, Path], tmp_path: Path
+) -> None:
+    algorithm, whole = study
+    expected = stored(whole)
+    out = tmp_path / "study"
+    shutil.copytree(whole, out)
+    garbage_page(out / "study.db")
+    before = whole_trials(list(records([out / "study.db"])), json.loads((out / "run.json").read_text())["spec"])
+    (out / "study.db").rename(out / "study.db.damaged")
+    found = recover(out)
+    assert found is not None and found.trials == len(before)
+    run_study(spec(algorithm), out, budget=BUDGET, evaluator=fakes.FakeEvaluator())
+    assert stored(out) == expected
+
+
+def test_the_command_says_what_it_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "study"
+    with pytest.raises(UserError, match="nothing to recover"):
+        recover(out)
+    run_study(spec("exact"), out, evaluator=fakes.FakeEvaluator())
+    front = read_result(out).front.sha256()
+    assert run_application(application(), ["recover", str(out)], "paretocut") == 0
+    assert "is whole" in capsys.readouterr().out
+    no_first_page(out / "study.db")
+    assert run_application(application(), ["recover", str(out)], "paretocut") == 0
+    assert "exact begins anew" in capsys.readouterr().out
+    assert run_study(spec("exact"), out, evaluator=fakes.FakeEvaluator()).front.sha256() == front
+    (out / "study.db").write_bytes(b"")
+    for path in out.glob("study.db.damaged*"):
+        path.unlink()
+    assert run_application(application(), ["recover", str(out)], "paretocut") == 0
+    assert "nothing in study.db could be read" in capsys.readouterr().out
+    assert not (out / "study.db").exists() and (out / "study.db.damaged").exists()
+
+
+def test_a_file_that_never_was_a_study_is_left_alone(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "study.db") as connection:
+        connection.execute("CREATE TABLE groceries (name TEXT)")
+    connection.close()
+    with pytest.raises(UserError, match="is not a study of paretocut"):
+        recover(tmp_path)
