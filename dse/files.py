@@ -59,8 +59,8 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def write_text(path: Path, text: str) -> None:
-    write_atomic(path, lambda temporary: _fill(temporary, text))
+def write_text(path: Path, text: str, option: str = "--out") -> None:
+    write_atomic(path, lambda temporary: _fill(temporary, text), option)
 
 
 def _fill(path: Path, text: str) -> None:

@@ -3,10 +3,114 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-__all__ = ["working_seconds"]
+from dse.files import read_json
+from dse.indicators import Yardstick
+from dse.result import StudyResult, read_result
+from dse.store import read_store
+from dse.study import parse_constraint
+from search_spaces.space import ARCHITECTURE_KNOBS
+
+__all__ = ["LEVELS", "Effort", "History", "read_history", "working_seconds"]
+
+LEVELS = (0.90, 0.95, 0.98)
+"""Shares of the reference front's hypervolume at which the effort is told."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What a search had spent at some point: designs evaluated, different architectures among them, and seconds.
+
+    Seconds are None where the store does not know them, and reach to the end of the commit.
+    """
+
+    evaluations: int
+    architectures: int
+    seconds: float | None
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """The trials of a heuristic in order: objective `values` (n, objectives), infinite where not feasible,
+    `architectures` (n,) met so far, and working `seconds` (n,) so far, or None."""
+
+    values: np.ndarray
+    architectures: np.ndarray
+    seconds: np.ndarray | None
+
+    @property
+    def total(self) -> Effort:
+        return self.after(len(self.values))
+
+    def after(self, n: int) -> Effort:
+        """What the first n trials took."""
+        if not n:
+            return Effort(0, 0, 0.0)
+        seconds = None if self.seconds is None else float(self.seconds[n - 1])
+        return Effort(n, int(self.architectures[n - 1]), seconds)
+
+    def hypervolume(self, yardstick: Yardstick, n: int) -> float:
+        """The hypervolume after n trials."""
+        values = self.values[:n]
+        return yardstick.hypervolume_of(values[np.isfinite(values).all(axis=1)])
+
+    def reaching(self, yardstick: Yardstick, share: float) -> Effort | None:
+        """What it took to this share of the reference front's hypervolume; None where it never got there.
+
+        The hypervolume only grows, so the first such trial is found by halving.
+        """
+        goal = share * yardstick.hypervolume
+        low, high = 0, len(self.values)
+        if self.hypervolume(yardstick, high) < goal:
+            return None
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self.hypervolume(yardstick, middle) >= goal else (middle + 1, high)
+        return self.after(low)
+
+
+def read_history(folder: Path) -> tuple[StudyResult, History | None, Effort]:
+    """A study's answer, how it came about (None for `exact`, which keeps its front alone), and what it took in all."""
+    result = read_result(folder)
+    own = [k for k, name in enumerate(result.question["order"]) if name in ARCHITECTURE_KNOBS]
+    if result.question["algorithm"] == "exact":
+        sizes = [len(result.knobs[result.question["order"][k]]) for k in own]
+        whole = int(np.prod(sizes, dtype=object))
+        met = whole * result.counts.designs // result.space_size
+        return result, None, Effort(result.counts.designs, met, _seconds_of_runs(folder))
+    store = read_store(folder)
+    try:
+        trials, spans = store.trials(), store.spans()
+    finally:
+        store.close()
+    constraints = [parse_constraint(text) for text in result.question["constraints"]]
+    values = np.full((len(trials), len(result.objectives)), np.inf)
+    seen: set[tuple[int, ...]] = set()
+    met_so_far = []
+    for i, trial in enumerate(trials):
+        seen.add(tuple(trial.indices[k] for k in own))
+        met_so_far.append(len(seen))
+        if trial.metrics is not None and all(c.violation(trial.metrics) <= 0 for c in constraints):
+            values[i] = trial.values(result.objectives)
+    seconds = working_seconds(spans) if spans else None
+    history = History(values, np.array(met_so_far, dtype=int), seconds)
+    return result, history, history.total
+
+
+def _seconds_of_runs(folder: Path) -> float | None:
+    """The seconds of all runs of a study, by its `run.json`."""
+    record = read_json(folder / "run.json")
+    sums = record.get("all_sessions") if isinstance(record, dict) else None
+    seconds = sums.get("seconds") if isinstance(sums, dict) else None
+    return float(seconds) if isinstance(seconds, int | float) else None
 
 
 def working_seconds(spans: Sequence[tuple[float, float]]) -> np.ndarray:

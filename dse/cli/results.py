@@ -98,31 +98,39 @@ def _front(
 def _compare(
     folders: Annotated[list[Path], typer.Argument(help="Two or more folders of results.")],
     plot: Annotated[Path | None, typer.Option(help="Where to draw the fronts.", show_default="no plot")] = None,
+    as_csv: Annotated[
+        Path | None, typer.Option("--csv", help="A table, one row per study.", show_default="none")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare fronts: their size, and their hypervolume under one reference point.
+    """Compare studies: across algorithms and seeds of one question, and across questions by their own baselines.
 
-    paretocut compare results/squeezenet-exact-s1 results/squeezenet-nsga2-s1 --plot fronts.png
+    The reference is the exact front of the question, if it is among the folders or beside them.
+
+    paretocut compare results/squeezenet-exact-s1 results/squeezenet-nsga2-s* --plot fronts.png
     """
-    from dse.compare import compare, comparison_table
-    from dse.files import write_atomic
+    from dse.compare import compare
+    from dse.files import write_atomic, write_text
+    from dse.report.comparison import comparison_csv, comparison_tables
     from dse.report.table import console
-    from dse.result import read_result
 
     if len(folders) < 2:
         raise UserError("compare takes two or more folders of results")
-    comparison = compare([read_result(folder) for folder in folders])
+    comparison = compare(folders)
     if plot is not None:
-        from dse.report.plot import plot_compare
+        from dse.report.plot_compare import plot_compare
 
         write_atomic(plot, lambda path: plot_compare(comparison, path), "--plot")
+    if as_csv is not None:
+        write_text(as_csv, comparison_csv(comparison), "--csv")
     if as_json:
         typer.echo(json.dumps(comparison.as_json(), indent=2))
         return
     screen = console()
-    screen.print(comparison_table(comparison))
-    if plot is not None:
-        screen.print(f"fronts drawn in {plot}")
+    screen.print(comparison_tables(comparison))
+    for path, what in ((plot, "fronts drawn in"), (as_csv, "one row per study in")):
+        if path is not None:
+            screen.print(f"{what} {path}", soft_wrap=True)
 
 
 def _status(

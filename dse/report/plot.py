@@ -1,138 +1,122 @@
-"""Fronts as pictures: the first two objectives, points coloured by cut, baselines marked."""
+"""A study's front as a picture: points coloured by cut, the knee and the baselines marked; a panel per pair of
+objectives."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dse.report.labels import LABELS, scaled
+from dse.choose import knee
+from dse.report._axes import MARKERS, bounds, canvas, finish, save, shades, short
+from dse.report.labels import quantity, scaled
 from dse.result import StudyResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from dse.compare import Comparison
+__all__ = ["plot_front"]
 
-__all__ = ["plot_compare", "plot_front"]
-
-MARKERS = ("*", "P", "X", "D", "^", "v")
+BASELINE_MARKERS = ("*", "P", "X", "d", "1", "2", "3", "4")
+PANEL_POINTS = (300.0, 260.0)
+"""About how large a panel is on paper, in points of 1/72 inch."""
+HIDES_POINTS = 6.0
+"""Markers nearer than this cover each other."""
+LEGEND_ROWS = 22
+"""Entries in one column of the legend."""
 
 
 def plot_front(result: StudyResult, path: Path) -> None:
     """Write one study's front as PNG."""
-    figure, axes = _canvas()
-    x, y = (scaled(name, result.front.column(name)) for name in result.objectives[:2])
-    if len(result.front):
-        if len(result.objectives) == 2:
-            axes.step(x, y, where="post", color="0.8", linewidth=1, zorder=1)
-        cuts = list(result.knobs["cut"])
-        k = result.question["order"].index("cut")
-        used = sorted(set(result.front.indices[:, k].tolist()))
-        colours = _colours(len(used))
-        for colour, cut in zip(colours, used, strict=True):
-            rows = result.front.indices[:, k] == cut
-            points = np.unique(np.stack([x[rows], y[rows]], axis=1), axis=0)
-            axes.scatter(
-                points[:, 0],
-                points[:, 1],
-                s=34,
-                color=[colour],
-                edgecolor="white",
-                linewidth=0.5,
-                label=f"{cuts[cut]}",
-                zorder=3,
-            )
-    for marker, baseline in zip(MARKERS, result.baselines, strict=False):
-        place = [float(scaled(name, np.array(baseline.metrics[name]))) for name in result.objectives[:2]]
-        label = baseline.title.replace(", ", ",\n") + ("\n(breaks a constraint)" if baseline.broken else "")
-        axes.scatter(
-            place[0],
-            place[1],
-            s=90,
-            marker=marker,
-            color="none",
-            edgecolor="black",
-            linewidth=1.1,
-            label=label,
-            zorder=4,
-        )
-    _finish(axes, result.objectives[:2])
-    found = "exact for this space" if result.exact else f"found by {result.question['algorithm']}"
-    name = result.question.get("network.name", result.name)
-    axes.set_title(f"{name}: Pareto front of {result.front.size} points, {found}", fontsize=11)
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(
-            title="cut after (front), baselines",
+    pairs = list(combinations(result.objectives, 2))
+    columns = min(3, len(pairs))
+    rows = -(-len(pairs) // columns)
+    figure, grid = canvas(rows, columns, (4.6 * columns + 3.6, 4.4 * rows + 0.8))
+    for axes, (x, y) in zip(grid.flat, pairs, strict=False):
+        _baselines(axes, result, x, y)
+        _knee(axes, result, x, y)
+        beside = len(axes.get_legend_handles_labels()[1])
+        _points(axes, result, x, y)
+    for axes in grid.flat[len(pairs) :]:
+        axes.set_visible(False)
+    figure.suptitle(_title(result), fontsize=10)
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    if handles:
+        figure.legend(
+            handles[beside:] + handles[:beside],
+            labels[beside:] + labels[:beside],
+            title="cut after (points of the front)\nand, in black, what stands beside it",
             fontsize=8,
             title_fontsize=8,
-            loc="center left",
-            bbox_to_anchor=(1.01, 0.5),
+            loc="outside right center",
             frameon=False,
+            ncols=-(-len(handles) // LEGEND_ROWS),
         )
-    figure.savefig(path, format="png", dpi=150, bbox_inches="tight")
+    save(figure, path)
 
 
-def plot_compare(comparison: Comparison, path: Path) -> None:
-    """Write several fronts in one picture, with the reference point of their hypervolumes."""
-    results = comparison.results
-    figure, axes = _canvas()
-    objectives = results[0].objectives[:2]
-    colours = _colours(len(results))
-    for k, (colour, result) in enumerate(zip(colours, results, strict=True)):
-        points = np.stack([scaled(name, result.front.distinct[:, i]) for i, name in enumerate(objectives)])
-        if len(result.objectives) == 2:
-            axes.step(*points, where="post", color=colour, linewidth=1.2, zorder=2)
+def _points(axes: Axes, result: StudyResult, x: str, y: str) -> None:
+    """The front. A point that would hide behind those of other cuts is a ring around them."""
+    front = result.front
+    at = np.stack([scaled(x, front.column(x)), scaled(y, front.column(y))], axis=1) if len(front) else np.empty((0, 2))
+    if len(result.objectives) == 2 and len(front):
+        axes.step(*np.unique(at, axis=0).T, where="post", color="0.75", linewidth=1, zorder=1)
+    if len(front):
+        axes.update_datalim(at)
+    finish(axes, (short(x), short(y)))
+    axes.autoscale_view()
+    axes.set_autoscale_on(False)
+    if not len(front):
+        return
+    on_paper = (axes.transScale + axes.transLimits).transform(at) * PANEL_POINTS
+    cuts = front.indices[:, result.question["order"].index("cut")]
+    used = np.unique(cuts)
+    for k, (colour, cut) in enumerate(zip(shades(len(used)), used, strict=True)):
+        rows = np.flatnonzero(cuts == cut)
+        rows = rows[np.unique(at[rows], axis=0, return_index=True)[1]]
+        before = on_paper[cuts < cut]
+        behind = [
+            np.unique(cuts[cuts < cut][np.linalg.norm(before - on_paper[row], axis=1) < HIDES_POINTS]) for row in rows
+        ]
+        ranks = np.array([len(others) for others in behind])
+        free = ranks == 0
+        marker = MARKERS[k % len(MARKERS)]
         axes.scatter(
-            points[0],
-            points[1],
-            s=26,
-            marker="os^Dv<>ph"[k % 9],
-            facecolor="none",
-            edgecolor=[colour],
-            label=comparison.labels[k],
-            zorder=3,
-        )
-    place = [float(scaled(name, comparison.reference[i])) for i, name in enumerate(objectives)]
-    axes.scatter(place[0], place[1], marker="+", s=80, color="black", label="reference point", zorder=4)
-    _finish(axes, objectives)
-    axes.set_title("Pareto fronts compared", fontsize=11)
-    axes.legend(fontsize=8, frameon=False)
-    figure.savefig(path, format="png", dpi=150, bbox_inches="tight")
+            at[rows[free], 0], at[rows[free], 1], s=36, marker=marker, color=[colour], edgecolor="white", linewidth=0.5,
+            label=str(result.knobs["cut"][cut]), zorder=3,
+        )  # fmt: skip
+        axes.scatter(
+            at[rows[~free], 0], at[rows[~free], 1], s=36 * (1 + 0.75 * ranks[~free]) ** 2, marker=marker, color="none",
+            edgecolor=[colour], linewidth=1.6, zorder=3,
+        )  # fmt: skip
 
 
-def _canvas() -> tuple[Any, Axes]:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 5.2))
-    FigureCanvasAgg(figure)
-    return figure, figure.add_subplot()
-
-
-def _colours(n: int) -> list[Any]:
-    from matplotlib import colormaps
-
-    return [colormaps["turbo"](0.05 + 0.9 * i / max(1, n - 1)) for i in range(n)]
+def _baselines(axes: Axes, result: StudyResult, x: str, y: str) -> None:
+    for marker, baseline in zip(BASELINE_MARKERS, result.baselines, strict=False):
+        label = baseline.title.replace(", ", ",\n") + ("\n(breaks a constraint)" if baseline.broken else "")
+        at_x, at_y = (float(scaled(name, np.array(baseline.metrics[name]))) for name in (x, y))
+        line = marker in "1234"
+        axes.scatter(
+            at_x, at_y, s=90, marker=marker, facecolor="black" if line else "none", edgecolor=None if line else "black",
+            linewidth=1.1, label=label, zorder=4,
+        )  # fmt: skip
 
 
-def _finish(axes: Axes, objectives: Sequence[str]) -> None:
-    """Axis labels with units; a logarithmic axis where the values span more than a factor of twenty."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+def _knee(axes: Axes, result: StudyResult, x: str, y: str) -> None:
+    if not len(result.front):
+        return
+    row = result.front.row(knee(result.front))
+    figures = ", ".join(quantity(name, row[name]) for name in result.objectives)
+    at_x, at_y = (float(scaled(name, np.array(row[name]))) for name in (x, y))
+    axes.scatter(
+        at_x, at_y, s=190, marker="o", color="none", edgecolor="black", linewidth=1.4, zorder=5,
+        label=f"knee: {figures}".replace(", ", ",\n", 1),
+    )  # fmt: skip
 
-    for axis, limits, scale, name in (
-        (axes.xaxis, axes.dataLim.intervalx, axes.set_xscale, objectives[0]),
-        (axes.yaxis, axes.dataLim.intervaly, axes.set_yscale, objectives[1]),
-    ):
-        words, unit, _ = LABELS[name]
-        axis.set_label_text(f"{words} ({unit})")
-        low, high = sorted(limits)
-        if low > 0 and high / low > 20:
-            scale("log")
-            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            axis.set_minor_formatter(NullFormatter())
-    axes.grid(True, color="0.92", zorder=0)
-    axes.set_axisbelow(True)
+
+def _title(result: StudyResult) -> str:
+    found = "exact for this space" if result.exact else f"found by {result.question['algorithm']}"
+    name = result.question.get("network.name", result.name)
+    return f"{name}: Pareto front of {result.front.size} points, {found}\n{bounds(result.question)}"

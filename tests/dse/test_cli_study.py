@@ -129,34 +129,34 @@ def test_front_chooses_a_design_and_says_what_others_cost(results: Path, capsys:
     assert status == 0 and "of the front's" in out and "100base-t" not in out.split("all on the")[0]
 
 
-def test_compare_has_one_reference_point(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_compare_measures_against_the_exact_front(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     both = [str(results / "exact"), str(results / "random")]
     status, out, _ = paretocut(capsys, "compare", *both, "--plot", str(results / "both.png"), "--json")
     assert status == 0 and (results / "both.png").read_bytes().startswith(PNG)
-    compared = json.loads(out)
-    exact, found = compared["results"]
+    (group,) = json.loads(out)["groups"]
+    exact, found = group["results"]
     assert exact["hypervolume_share"] == 1.0 and 0 < found["hypervolume_share"] < 1
-    assert len(compared["reference_point"]) == 2 and compared["different_questions"] == {}
-    status, out, _ = paretocut(capsys, "compare", *both)
-    assert "Reference point: sensor_energy_j" in out and "100.00%" in out
-    status, _, errors = paretocut(capsys, "compare", *both, "--plot", str(results / "nowhere" / "both.png"))
-    assert status == 2 and "choose another --plot" in errors
+    assert len(group["reference_point"]) == 2 and group["reference_front"]["exact"] and found["seconds"] > 0
+    status, out, _ = paretocut(capsys, "compare", *both, "--csv", str(results / "both.csv"))
+    assert "Reference front: the exact front" in out and "100.00 %" in out and "all on the edge" in out
+    with (results / "both.csv").open() as file:
+        assert [row["name"] for row in csv.DictReader(file)] == ["exact", "random"]
+    for option in ("--plot", "--csv"):
+        status, _, errors = paretocut(capsys, "compare", *both, option, str(results / "nowhere" / "both"))
+        assert status == 2 and f"choose another {option}" in errors
     status, _, errors = paretocut(capsys, "compare", both[0])
     assert status == 2 and "two or more" in errors
 
 
 def test_compare_says_where_questions_differ(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    spec = fakes.spec("exact", space=fakes.tiny_space())
-    run_study(spec, results / "tiny", evaluator=fakes.FakeEvaluator())
-    _, out, _ = paretocut(capsys, "compare", str(results / "exact"), str(results / "tiny"), "--json")
-    assert any("knob" in field for field in json.loads(out)["different_questions"]["tiny"])
-    run_study(spec, results / "more" / "exact", evaluator=fakes.FakeEvaluator())
-    _, out, _ = paretocut(capsys, "compare", str(results / "exact"), str(results / "more" / "exact"))
-    assert f"{results / 'more' / 'exact'} asks another question than {results / 'exact'}:" in " ".join(out.split())
     spec = fakes.spec("exact", space=fakes.tiny_space(), objectives=("latency_s", "area_mm2"))
-    run_study(spec, results / "other", evaluator=fakes.FakeEvaluator())
-    status, _, errors = paretocut(capsys, "compare", str(results / "exact"), str(results / "other"))
-    assert status == 2 and "different objectives" in errors
+    run_study(spec, results / "more" / "exact", evaluator=fakes.FakeEvaluator())
+    both = [str(results / "exact"), str(results / "more" / "exact")]
+    first, second = json.loads(paretocut(capsys, "compare", *both, "--json")[1])["groups"]
+    assert first["differs_from_the_first"] == []
+    assert {text.split(":")[0] for text in second["differs_from_the_first"]} >= {"objectives", "knob clock_mhz"}
+    assert second["results"][0]["name"] == both[1], "two studies of one name are told apart by their folders"
+    assert "not ranked" in paretocut(capsys, "compare", *both)[1]
 
 
 def test_status_lists_studies(
