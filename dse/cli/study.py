@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dse.cli._options import RESULTS, AsJson, Cache, open_memo
+from dse.cli._script import calls_explained
 from dse.cli.results import show
 from search_spaces.errors import UserError
 
@@ -136,7 +137,8 @@ def _question_in(script: Path) -> Question:
         raise UserError(f"no script {script}; make one with: paretocut new NAME --network squeezenet1_1")
     sys.path.insert(0, str(script.resolve().parent))
     try:
-        names = runpy.run_path(str(script), run_name="paretocut_experiment")
+        with calls_explained():
+            names = runpy.run_path(str(script), run_name="paretocut_experiment")
     except SyntaxError as error:
         raise UserError(f"{script} is not a Python script: line {error.lineno}: {error.msg}") from None
     question = names.get("study")
@@ -155,7 +157,8 @@ def _study(
     from dse.run import run_study
     from dse.study import StudySpec
 
-    spec = question()
+    with calls_explained():
+        spec = question()
     if not isinstance(spec, StudySpec):
         raise UserError(f"study() must return a StudySpec, not {type(spec).__name__}; see: paretocut new --help")
     spec = _asked(spec, options)
