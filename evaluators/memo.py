@@ -55,13 +55,15 @@ class MemoInfo:
 class Memo:
     """A table of finished answers; `path` None keeps it in memory for this process only.
 
-    `hits` and `misses` count the keys asked for. Raises UserError where the file cannot be used.
+    `hits` and `misses` count distinct keys: those that were there when first asked for and those that were not, however
+    often they are asked for again. Raises UserError where the file cannot be used.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
         self.hits = 0
         self.misses = 0
+        self._asked: set[int] = set()
         self._recent: dict[tuple[str, str], Any] = {}
         self._connection = self._open()
 
@@ -112,10 +114,16 @@ class Memo:
                 for text, value in rows:
                     self._recent[kind, text] = json.loads(value)
         found = [self._recent.get((kind, text)) for text in texts]
-        hits = sum(value is not None for value in found)
-        self.hits += hits
-        self.misses += len(found) - hits
+        self._tally(kind, texts, [value is not None for value in found])
         return found
+
+    def _tally(self, kind: str, texts: Sequence[str], known: Sequence[bool]) -> None:
+        for text, hit in zip(texts, known, strict=True):
+            key = hash((kind, text))
+            if key not in self._asked:
+                self._asked.add(key)
+                self.hits += hit
+                self.misses += not hit
 
     def missing(self, kind: str, keys: Sequence[object]) -> list[int]:
         """Which of the keys (by place) were never computed; the values of the others are not read."""
@@ -130,10 +138,8 @@ class Memo:
                     f"SELECT key FROM memo WHERE kind = ? AND key IN ({marks})", [kind, *chunk]
                 )
                 known.update(text for (text,) in rows)
-        places = [i for i, text in enumerate(texts) if text not in known]
-        self.hits += len(texts) - len(places)
-        self.misses += len(places)
-        return places
+        self._tally(kind, texts, [text in known for text in texts])
+        return [i for i, text in enumerate(texts) if text not in known]
 
     def put(self, kind: str, key: object, value: Any) -> None:
         self.put_many(kind, [(key, value)])

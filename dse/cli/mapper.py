@@ -12,6 +12,7 @@ import typer
 
 from dse.cli._options import AsJson, Cache, open_memo
 from dse.cli.networks import parse_shape as parse_input
+from dse.files import write_atomic
 from search_spaces.errors import IllegalDesign, UserError
 from search_spaces.types import ConvShape, KnobValue
 
@@ -27,6 +28,9 @@ _SHAPE_KEYS = {
     "dilation": ("dilation_w", "dilation_h"), "dilation_w": ("dilation_w",), "dilation_h": ("dilation_h",),
     "groups": ("groups",),
 }  # fmt: skip
+
+NETWORKS = "networks"
+"""What `cache` calls the traced networks, which are files beside the memo."""
 
 
 def parse_shape(text: str) -> ConvShape:
@@ -142,7 +146,7 @@ def _map(
     if plot is not None:
         from dse.report.levels import plot_levels
 
-        plot_levels({name: mapped[0] for name, mapped in found.items()}, plot)
+        write_atomic(plot, lambda path: plot_levels({name: m[0] for name, m in found.items()}, path), "--plot")
     if as_json:
         results = [{"layer": name} | m.to_json() for name, mapped in found.items() for m in mapped]
         results += [{"layer": name, "illegal": why} for name, why in refused.items()]
@@ -262,17 +266,24 @@ def _print_against(path: Path, parameters: dict[str, KnobValue], table: Any, dra
 
 
 def _cache_info(cache: Cache = None, as_json: AsJson = False) -> None:
-    """What the memo holds and where it lies."""
+    """What the memo holds and where it lies, and the traced networks beside it."""
+    from search_spaces.networks import store
+
     with open_memo(cache) as memo:
         info = memo.info()
+    traced = store.files()
+    size = sum(path.stat().st_size for path in traced)
     if as_json:
-        typer.echo(json.dumps(asdict(info), indent=2))
+        networks = {"path": str(store.folder()), "files": len(traced), "size_bytes": size}
+        typer.echo(json.dumps({**asdict(info), "networks": networks}, indent=2))
         return
     typer.echo(f"{info.path}: {info.size_bytes / 1e6:.1f} MB")
     for kind, entries in info.entries.items():
         typer.echo(f"  {kind}: {entries:,} entries")
     if not info.entries:
         typer.echo("  empty")
+    typer.echo(f"{store.folder()}: {size / 1e6:.1f} MB")
+    typer.echo(f"  {NETWORKS}: {len(traced):,} files")
 
 
 def _cache_clear(
@@ -280,22 +291,37 @@ def _cache_clear(
     cache: Cache = None,
     as_json: AsJson = False,
 ) -> None:
-    """Forget everything in the memo; what is needed again is computed again. A damaged file is removed."""
-    from evaluators.memo import default_cache_path, is_damaged
-    from search_spaces.errors import unknown
+    """Forget everything in the memo, and the traced networks; what is needed again is computed again.
+
+    With --cache it is that memo alone. A damaged file is removed.
+    """
+    from evaluators.memo import default_cache_path
+    from search_spaces.networks import store
 
     path = cache or default_cache_path()
+    removed = 0
+    if kind != NETWORKS:
+        removed = _clear_memo(path, kind)
+    if kind == NETWORKS or (kind is None and cache is None):
+        removed += store.clear()
+    where = store.folder() if kind == NETWORKS else path
+    typer.echo(json.dumps({"removed": removed}) if as_json else f"removed {removed:,} entries from {where}")
+
+
+def _clear_memo(path: Path, kind: str | None) -> int:
+    from evaluators.memo import is_damaged
+    from search_spaces.errors import unknown
+
     try:
         with open_memo(path) as memo:
-            kinds = memo.info().entries
+            kinds = [*memo.info().entries, NETWORKS]
             if kind is not None and kind not in kinds:
                 raise unknown("kind of entries in the memo", kind, kinds)
-            removed = memo.clear(kind)
+            return memo.clear(kind)
     except UserError:
         if not is_damaged(path):  # never a file that is no memo, or one that is only in use
             raise
-        for suffix in ("", "-wal", "-shm"):
-            Path(f"{path}{suffix}").unlink(missing_ok=True)
-        removed = 0
-        typer.echo(f"removed the damaged memo {path}", err=True)
-    typer.echo(json.dumps({"removed": removed}) if as_json else f"removed {removed:,} entries from {path}")
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+    typer.echo(f"removed the damaged memo {path}", err=True)
+    return 0

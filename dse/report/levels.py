@@ -15,7 +15,7 @@ __all__ = ["plot_levels"]
 
 
 def plot_levels(layers: Mapping[str, MappedLayer], path: Path) -> None:
-    """Write the picture as PNG. Raises UserError where there is nothing to draw or the file cannot be written."""
+    """Write the picture as PNG. Raises UserError where there is nothing to draw."""
     if not layers:
         raise UserError("no layer maps on this accelerator, so there is nothing to plot")
     import matplotlib as mpl
@@ -31,12 +31,13 @@ def plot_levels(layers: Mapping[str, MappedLayer], path: Path) -> None:
     energies["MAC"] = [m.mac_energy_j * 1e6 for m in layers.values()]
     colours = mpl.colormaps["viridis"].resampled(len(energies))
     figure, axes = plt.subplots(figsize=(max(6.0, 1.8 + 0.42 * len(layers)), 5.2), layout="constrained")
+    batch = first.shape.N
     base = [0.0] * len(layers)
     for i, (part, values) in enumerate(energies.items()):
         axes.bar(range(len(layers)), values, bottom=base, label=part, color=colours(i), width=0.8)
         base = [b + v for b, v in zip(base, values, strict=True)]
     axes.set_xticks(range(len(layers)), list(layers), rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
-    axes.set_ylabel("energy per frame (µJ)")
+    axes.set_ylabel(f"energy per {'frame' if batch == 1 else f'batch of {batch}'} (µJ)")
     title = f"{first.accelerator}: energy per level at nominal supply, mappings optimal for {first.metric}"
     axes.set_title(title, fontsize=10)
     axes.margins(x=0.01)
@@ -46,7 +47,5 @@ def plot_levels(layers: Mapping[str, MappedLayer], path: Path) -> None:
         axes.spines[side].set_visible(False)
     try:
         figure.savefig(path, dpi=150, format="png")
-    except OSError as error:
-        raise UserError(f"cannot write the plot {path}: {error.strerror}") from None
     finally:
         plt.close(figure)

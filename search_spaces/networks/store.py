@@ -20,7 +20,7 @@ import platformdirs
 
 from search_spaces.types import ConvShape, Cut, Layer, Network, Tensor
 
-__all__ = ["folder", "from_json", "get", "get_names", "put", "put_names", "to_json"]
+__all__ = ["clear", "files", "folder", "from_json", "get", "get_names", "put", "put_names", "to_json"]
 
 
 def to_json(network: Network) -> dict[str, Any]:
@@ -72,6 +72,19 @@ def folder() -> Path:
         return platformdirs.user_cache_path("paretocut") / "networks"
     path = Path(memo).expanduser()
     return (path if path.is_dir() else path.parent) / "networks"
+
+
+def files() -> list[Path]:
+    """The files of the cache."""
+    return sorted(folder().glob("*.json"))
+
+
+def clear() -> int:
+    """Forget every traced network; returns how many files there were."""
+    removed = files()
+    for path in (*removed, *folder().glob("*.part")):
+        path.unlink(missing_ok=True)
+    return len(removed)
 
 
 def get(identity: Mapping[str, Any]) -> Network | None:

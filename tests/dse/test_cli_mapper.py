@@ -53,10 +53,38 @@ def test_the_memo_is_shown_and_emptied(run: Typed, tmp_path: Path) -> None:
         memo.put("b", 1, 1)
     assert json.loads(run("cache", "info", "--json")[1])["entries"] == {"a": 2, "b": 1}
     status, _, errors = run("cache", "clear", "c")
-    assert status == 2 and "known: a, b" in errors
+    assert status == 2 and "known: a, b, networks" in errors
     assert json.loads(run("cache", "clear", "a", "--json")[1]) == {"removed": 2}
     assert json.loads(run("cache", "clear", "--json")[1]) == {"removed": 1}
     assert json.loads(run("cache", "info", "--json")[1])["entries"] == {}
+
+
+def test_traced_networks_are_shown_and_emptied_too(run: Typed, tmp_path: Path) -> None:
+    folder = tmp_path / "networks"
+    folder.mkdir()
+    for name in ("lenet5-1.json", "names-2.json"):
+        (folder / name).write_text("{}")
+    found = json.loads(run("cache", "info", "--json")[1])["networks"]
+    assert found == {"path": str(folder), "files": 2, "size_bytes": 4}
+    assert "networks: 2 files" in run("cache", "info")[1]
+    with Memo(tmp_path / "other.db") as memo:
+        memo.put("a", 1, 1)
+    assert json.loads(run("cache", "clear", "--cache", str(tmp_path / "other.db"), "--json")[1]) == {"removed": 1}
+    assert len(list(folder.iterdir())) == 2, "another memo's clearing leaves them alone"
+    assert json.loads(run("cache", "clear", "networks", "--json")[1]) == {"removed": 2}
+    (folder / "lenet5-1.json").write_text("{}")
+    assert json.loads(run("cache", "clear", "--json")[1]) == {"removed": 1}
+    assert not list(folder.iterdir())
+
+
+def test_a_plot_that_cannot_be_written_leaves_nothing(run: Typed, tmp_path: Path) -> None:
+    shape = ("map", "--shape", "C=8,M=8,P=4,Q=4")
+    assert run(*shape, "--plot", str(tmp_path / "levels.png"))[0] == 0
+    assert (tmp_path / "levels.png").read_bytes().startswith(b"\x89PNG")
+    (tmp_path / "file").write_text("")
+    status, _, errors = run(*shape, "--plot", str(tmp_path / "file" / "levels.png"))
+    assert status == 2 and "choose another --plot" in errors and errors.count("\n") == 1
+    assert not list(tmp_path.glob(".levels*"))
 
 
 def test_a_damaged_memo_is_cleared_away(run: Typed, tmp_path: Path) -> None:
