@@ -97,7 +97,16 @@ def _map(
     against: Annotated[
         Path | None, typer.Option(help="Compare with recorded mappings, one JSON object per line.")
     ] = None,
-    plot: Annotated[Path | None, typer.Option(help="Energy per level of every layer, as a PNG.")] = None,
+    clock_mhz: Annotated[
+        float | None,
+        typer.Option(help="Clock for the front of a whole network.", show_default="5 ns and nominal supply"),
+    ] = None,
+    cut: Annotated[
+        str | None, typer.Option(help="The front of the layers before this cut only.", show_default="all layers")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Energy per level of every layer, or a network's front, as a PNG.")
+    ] = None,
     cache: Cache = None,
     as_json: AsJson = False,
 ) -> None:
@@ -106,6 +115,8 @@ def _map(
     paretocut map squeezenet1_1 features.3.expand3x3 --accelerator eyeriss_like
 
     paretocut map --shape C=64,M=128,P=28,Q=28,R=3,S=3 --accelerator simba_like --set pe_cols=8 --metric delay
+
+    paretocut map squeezenet1_1 --accelerator eyeriss_like --metric pareto    # the network's front over mappings
     """
     from evaluators.mapper.energy import ENERGY_TABLES
     from search_spaces import accelerators
@@ -124,6 +135,11 @@ def _map(
     if (network is None) == (shape is None):
         raise UserError("map takes a NETWORK (and a layer) or a --shape, one of the two; see: paretocut map --help")
     architecture = accelerators.build(accelerator, parameters)
+    if network is not None and layer is None and metric == "pareto":
+        _print_front(network, input_shape, architecture, cut, clock_mhz, dram, table, cache, plot, as_json)
+        return
+    if clock_mhz is not None or cut is not None:
+        raise UserError("--clock-mhz and --cut are for the front of a whole network: NETWORK --metric pareto, no layer")
     if shape is not None:
         layers = {"shape": parse_shape(shape)}
     else:
@@ -157,6 +173,41 @@ def _map(
         _print_table(found, refused, architecture)
     if plot is not None and not as_json:
         typer.echo(f"energy per level: {plot}")
+
+
+def _print_front(
+    network: str,
+    input_shape: str | None,
+    architecture: Architecture,
+    cut: str | None,
+    clock_mhz: float | None,
+    dram: str,
+    table: Any,
+    cache: Path | None,
+    plot: Path | None,
+    as_json: bool,
+) -> None:
+    """A network's front over mappings."""
+    from dse.mappings import network_mappings
+    from search_spaces import networks
+
+    traced = networks.load(network, None if input_shape is None else parse_input(input_shape))
+    with open_memo(cache) as memo:
+        found = network_mappings(traced, architecture, memo, cut=cut, clock_mhz=clock_mhz, dram=dram, table=table)
+    if plot is not None:
+        from dse.files import write_atomic
+        from dse.report.mappings import plot_mappings
+
+        write_atomic(plot, lambda path: plot_mappings(found, path), "--plot")
+    if as_json:
+        typer.echo(json.dumps(found.as_json(), indent=2))
+        return
+    from dse.report.mappings import mappings_table
+    from dse.report.table import console
+
+    console().print(mappings_table(found))
+    if plot is not None:
+        typer.echo(f"front over mappings: {plot}")
 
 
 def _network_layers(network: str, layer: str | None, input_shape: str | None) -> dict[str, ConvShape]:

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Callable
+from math import prod
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,9 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
         (("--shape", "C=64", "--set", "pe_cols=inf"), "at most 1e+09, not inf"),
         (("--shape", "C=64", "--set", "input_buffer_scale=1e300"), "at most 1e+09, not 1e+300"),
         (("--shape", "C=64", "--metric", "speed"), "no metric 'speed'"),
+        (("--shape", "C=64", "--clock-mhz", "100"), "--clock-mhz and --cut are for the front of a whole network"),
+        (("lenet5", "--metric", "pareto", "--cut", "middle"), "no cut of lenet5"),
+        (("lenet5", "--metric", "pareto", "--clock-mhz", "9e5"), "above the"),
         (("--against", "nowhere.jsonl"), "cannot read mappings from nowhere.jsonl"),
     ],
 )
@@ -106,3 +110,45 @@ def test_a_file_that_is_no_memo_is_never_touched(run: Typed, tmp_path: Path) -> 
             status, _, errors = run("cache", command, "--cache", str(path))
             assert status == 2 and errors.count("\n") == 1
         assert path.read_bytes() == before
+
+
+SMALL = ("--accelerator", "simba_like", "--set", "pe_cols=2", "--set", "glb_kib=8")
+"""A chip on which two layers of lenet5 have a choice."""
+
+
+def test_the_front_of_a_network_over_its_mappings(run: Typed, tmp_path: Path) -> None:
+    asked = ("map", "lenet5", *SMALL, "--metric", "pareto", "--clock-mhz", "100")
+    plot = tmp_path / "front.png"
+    code, text, errors = run(*asked, "--plot", str(plot), "--json")
+    assert code == 0, errors
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    found = json.loads(text)
+    layers, front = found["layers"], found["front"]
+    assert found["combinations"] == prod(len(mappings) for mappings in layers.values()) >= len(front) > 1
+    for unit in ("latency_s", "energy_j"):
+        sums = [sum(layers[name][number - 1][unit] for name, number in point["mappings"].items()) for point in front]
+        for point, total in zip(front, sums, strict=True):
+            assert point[unit] - front[0][unit] == pytest.approx(total - sums[0], abs=1e-15)
+    best = {name: next(m["mapping"] for m in mappings if m["edp"]) for name, mappings in layers.items()}
+    for point in front:
+        changed = [name for name, number in point["mappings"].items() if number != best[name]]
+        assert point["layers_changed"] == len(changed)
+    choices = found["choices"]
+    assert choices["delay"]["point"] == 1 and choices["energy"]["point"] == len(front)
+    for choice in choices.values():
+        no_slower = [p["energy_j"] for p in front if p["latency_s"] <= choice["latency_s"]]
+        assert choice["saves_energy_j"] == choice["energy_j"] - min(no_slower) >= 0
+        no_dearer = [p["latency_s"] for p in front if p["energy_j"] <= choice["energy_j"]]
+        assert choice["saves_latency_s"] == choice["latency_s"] - min(no_dearer) >= 0
+    code, text, _ = run(*asked)
+    assert code == 0
+    assert f"stands for {found['combinations']:,} combinations of the {len(layers)} layers" in text
+    assert "best delay in every layer" in text or ", delay in every layer" in text
+
+
+def test_the_front_of_a_cut_is_of_the_layers_before_it(run: Typed) -> None:
+    asked = ("map", "lenet5", *SMALL, "--metric", "pareto", "--json")
+    whole, first = (json.loads(run(*asked, *more)[1]) for more in ((), ("--cut", "MaxPool2d: 1-3")))
+    assert first["layers"].keys() <= whole["layers"].keys()
+    assert first["front"][0]["latency_s"] < whole["front"][0]["latency_s"]
+    assert whole["dvfs"] == "off" and whole["clock_mhz"] == 200
