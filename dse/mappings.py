@@ -116,7 +116,7 @@ class NetworkMappings:
                 "mapping": k + 1,
                 "latency_s": float(self.layers.latency_s[layer, k]),
                 "energy_j": float(self.layers.energy_j[layer, k]),
-                "edp": k == self.layers.edp[layer],
+                "edp": bool(k == self.layers.edp[layer]),
                 "loops": self.texts[layer][self.layers.candidates[layer, k]],
             }
             for k in range(self.layers.sizes[layer])
