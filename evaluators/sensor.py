@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -20,9 +20,9 @@ from evaluators.memo import Memo
 from evaluators.network_front import LayerFronts, layer_fronts
 from search_spaces.accelerators import Architecture
 from search_spaces.errors import IllegalDesign, UserError, unknown
-from search_spaces.types import Layer, Network
+from search_spaces.types import ConvShape, Layer, Network
 
-__all__ = ["MANY_COSTS", "LayerCosts", "SensorModel", "SensorSettings"]
+__all__ = ["MANY_COSTS", "LayerCosts", "LayerMapper", "SensorModel", "SensorSettings"]
 
 Metric = Literal["edp", "delay", "energy"]
 MappingChoice = Literal[Metric, "pareto"]
@@ -48,7 +48,8 @@ class SensorSettings:
 
     `mapping` is the metric that chooses among a layer's mappings, or "pareto" to keep all that are not beaten,
     `operators` "conv" costs convolutions only (the paper's convention), `dvfs` is one of "on" (supply follows the
-    clock), "off" (table energies, no leakage), "sized" (MACs synthesised for the clock).
+    clock), "off" (table energies, no leakage), "sized" (MACs synthesised for the clock). `accelerator_model` is who
+    maps the layers: "mapper" is ours, "timeloop" the tool, which gives one mapping per layer.
     """
 
     mapping: MappingChoice = "edp"
@@ -56,11 +57,17 @@ class SensorSettings:
     dvfs: Dvfs = "on"
     factors: Literal["perfect"] = "perfect"
     energy_table: EnergyTable = "default"
+    accelerator_model: Literal["mapper", "timeloop"] = "mapper"
 
     def __post_init__(self) -> None:
         for name, known in _CHOICES.items():
             if getattr(self, name) not in known:
                 raise unknown(name.replace("_", " "), getattr(self, name), known)
+        if self.accelerator_model == "timeloop" and (self.mapping, self.factors) not in _TIMELOOP_CAN:
+            raise UserError(
+                f"timeloop gives each layer one mapping with perfect factors, not mapping={self.mapping!r} with "
+                f"factors={self.factors!r}; leave out accelerator_model, or one of these"
+            )
 
 
 _CHOICES: Mapping[str, tuple[str, ...]] = {
@@ -69,7 +76,10 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "dvfs": ("on", "off", "sized"),
     "factors": ("perfect",),
     "energy_table": ("default", "timeloop-be27768"),
+    "accelerator_model": ("mapper", "timeloop"),
 }
+
+_TIMELOOP_CAN = [("edp", "perfect"), ("delay", "perfect"), ("energy", "perfect")]
 
 
 @dataclass(frozen=True)
@@ -77,7 +87,8 @@ class LayerCosts:
     """Costs of one frame, one entry per layer of the network (0 for free ones, NaN for those that do not map).
 
     `energy_j` = `dynamic_j` (on chip, at this clock's supply) + `dram_j` + `leakage_j`. `cycles` include stalls,
-    `compute_cycles` do not. `unmapped` names the reason per layer index.
+    `compute_cycles` do not. `unmapped` names the reason per layer index. `provenance` is that of the components'
+    figures, `simulator` the tool that mapped and counted, "" for our own mapper.
     """
 
     energy_j: np.ndarray
@@ -91,6 +102,17 @@ class LayerCosts:
     provenance: str
     unmapped: dict[int, str] = field(default_factory=dict)
     chosen: tuple[Candidate | None, ...] = field(default=(), repr=False)
+    simulator: str = ""
+
+    @property
+    def energy_provenance(self) -> str:
+        """Where energies come from: the tables, and the counts where another than our mapper made them."""
+        return f"{self.provenance}, counts by {self.simulator}" if self.simulator else self.provenance
+
+    @property
+    def time_provenance(self) -> str:
+        """Where cycles come from."""
+        return f"simulated by {self.simulator}" if self.simulator else "simulated"
 
 
 @dataclass(frozen=True)
@@ -123,19 +145,81 @@ class _Costs:
     provenance: str
 
 
-class SensorModel:
-    """Costs of layers on accelerators under one choice of settings, remembered across calls."""
+class LayerMapper(Protocol):
+    """Who maps layers: this project's own mapper, or `evaluators.timeloop.layers.TimeloopLayers`.
 
-    def __init__(self, settings: SensorSettings, memo: Memo) -> None:
+    `simulator` is what figures name as the source of their counts, "" for our own.
+    """
+
+    @property
+    def version(self) -> str: ...
+
+    @property
+    def simulator(self) -> str: ...
+
+    def map_layers(
+        self, pairs: Sequence[tuple[ConvShape, Architecture]]
+    ) -> dict[tuple[ConvShape, Architecture], LayerMappings | IllegalDesign]: ...
+
+    def prepare_layers(
+        self,
+        pairs: Sequence[tuple[ConvShape, Architecture]],
+        *,
+        workers: int = 1,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None: ...
+
+
+@dataclass(frozen=True)
+class _OwnMapper:
+    """Our mapper under one choice of settings; its `LayerMapper` methods are those of `evaluators.mapper.layer`."""
+
+    settings: SensorSettings
+    memo: Memo
+    version: str = f"mapper {mapper.VERSION}"
+    simulator: str = ""
+
+    def map_layers(
+        self, pairs: Sequence[tuple[ConvShape, Architecture]]
+    ) -> dict[tuple[ConvShape, Architecture], LayerMappings | IllegalDesign]:
+        return map_layers(pairs, self.settings.energy_table, self.memo)
+
+    def prepare_layers(
+        self,
+        pairs: Sequence[tuple[ConvShape, Architecture]],
+        *,
+        workers: int = 1,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        prepare_layers(pairs, self.settings.energy_table, self.memo, workers=workers, progress=progress)
+
+
+def _layer_mapper(settings: SensorSettings, memo: Memo) -> LayerMapper:
+    if settings.accelerator_model == "mapper":
+        return _OwnMapper(settings, memo)
+    from evaluators.timeloop.layers import TimeloopLayers
+
+    assert settings.mapping != "pareto"  # the settings refuse it
+    return TimeloopLayers(memo, settings.mapping, settings.energy_table)
+
+
+class SensorModel:
+    """Costs of layers on accelerators under one choice of settings, remembered across calls.
+
+    `layer_mapper` replaces the one that the settings name. Raises UserError where that tool is not installed.
+    """
+
+    def __init__(self, settings: SensorSettings, memo: Memo, layer_mapper: LayerMapper | None = None) -> None:
         self.settings = settings
         self.memo = memo
+        self._mapper = layer_mapper or _layer_mapper(settings, memo)
         self._prepared: OrderedDict[tuple[int, Architecture], _Prepared] = OrderedDict()
         self._networks: dict[int, Network] = {}
 
     @property
     def version(self) -> str:
         """What the figures depend on beside the settings; goes into study fingerprints."""
-        return f"sensor {VERSION}, mapper {mapper.VERSION}, components {components.VERSION}"
+        return f"sensor {VERSION}, {self._mapper.version}, components {components.VERSION}"
 
     def prepare(
         self,
@@ -151,7 +235,7 @@ class SensorModel:
         """
         shapes = {layer.shape for layer in network.layers if layer.shape is not None and self._costed(layer)}
         pairs = [(shape, a) for a in architectures if self._is_priced(a) for shape in sorted(shapes, key=repr)]
-        prepare_layers(pairs, self.settings.energy_table, self.memo, workers=workers, progress=progress)
+        self._mapper.prepare_layers(pairs, workers=workers, progress=progress)
 
     def area_mm2(self, architecture: Architecture, clock_hz: float) -> float:
         """Sum of component area × instances in mm², DRAM not included; only "sized" asks for the clock.
@@ -194,6 +278,7 @@ class SensorModel:
             supply_v=costs.supply_v,
             provenance=costs.provenance,
             unmapped=dict(ready.unmapped),
+            simulator=self._mapper.simulator,
             chosen=tuple(c[b] if c else None for c, b in zip(ready.candidates, best.tolist(), strict=True)),
         )
 
@@ -229,9 +314,7 @@ class SensorModel:
         dynamic_j = (ready.storage_pj + ready.macs[:, None] * priced.mac.read_pj) * (scale * 1e-12)
         dram_j = ready.dram_accesses * (dram_pj * 1e-12)
         leakage_j = leakage_w * latency_s
-        return _Costs(
-            latency_s, dynamic_j + dram_j + leakage_j, dynamic_j, dram_j, leakage_j, at_v, priced.provenance
-        )
+        return _Costs(latency_s, dynamic_j + dram_j + leakage_j, dynamic_j, dram_j, leakage_j, at_v, priced.provenance)
 
     def _costed(self, layer: Layer) -> bool:
         if self.settings.operators == "conv":
@@ -266,7 +349,7 @@ class SensorModel:
     def _prepare_one(self, network: Network, architecture: Architecture) -> _Prepared:
         priced = self._price(architecture)
         shapes = [layer.shape for layer in network.layers if layer.shape is not None and self._costed(layer)]
-        found = map_layers([(shape, architecture) for shape in shapes], self.settings.energy_table, self.memo)
+        found = self._mapper.map_layers([(shape, architecture) for shape in shapes])
         per_layer: list[tuple[Candidate, ...]] = []
         macs = np.zeros(len(network.layers))
         groups = np.ones(len(network.layers))

@@ -246,9 +246,13 @@ class System:
         architecture, clock_hz, dram = _hardware(point)
         cut, _ = self._cut_and_link(point)
         before = self.network.cuts[cut].layers
-        says = self._table(architecture, clock_hz, dram).layers.provenance
+        costs = self._table(architecture, clock_hz, dram).layers
         profile = self.edge_profile
-        energy_says, time_says = (says, "simulated") if before else (NOTHING, NOTHING)
+        energy_says, time_says = costs.provenance, "simulated"
+        if isinstance(costs, LayerCosts):  # fronts over mappings are our own mapper's
+            energy_says, time_says = costs.energy_provenance, costs.time_provenance
+        if not before:
+            energy_says = time_says = NOTHING
         power_says = (
             "given" if self.settings.edge_power_w is not None else ("table" if self.edge_power_w else "unknown")
         )
@@ -263,7 +267,7 @@ class System:
             "link_latency_s": {"table"},
             "edge_latency_s": {profile.provenance},
             "throughput_fps": latency,
-            "area_mm2": {says},
+            "area_mm2": {costs.provenance},
             "sensor_power_w": sensor_energy,
             "link_utilisation": {"table"},
             "sensor_memory_bytes": {"counted"},
@@ -301,7 +305,7 @@ class System:
                     dynamic_j=float(costs.dynamic_j[i]),
                     dram_j=float(costs.dram_j[i]),
                     leakage_j=float(costs.leakage_j[i]),
-                    provenance=costs.provenance,
+                    provenance=costs.energy_provenance,
                 )
                 for i in before
             ),
@@ -327,7 +331,7 @@ class System:
                     energy_j=metrics["accelerator_energy_j"],
                     area_mm2=metrics["area_mm2"],
                     memory_bytes=metrics["sensor_memory_bytes"],
-                    provenance=costs.provenance if before else NOTHING,
+                    provenance=costs.energy_provenance if before else NOTHING,
                 ),
                 NodeItem(
                     role="edge",

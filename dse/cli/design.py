@@ -173,7 +173,7 @@ def _show(network: Network, settings: SystemSettings, evaluation: Evaluation) ->
         out.print(layers)
         fused = len(evaluation.layers) - len(costed)
         out.print(
-            f"energies: {evaluation.layers[0].provenance}, cycles: simulated; "
+            f"energies: {evaluation.layers[0].provenance}, cycles: {evaluation.provenance['sensor_latency_s']}; "
             f"{fused} more layers are fused, move nothing or are not costed",
             style="dim",
             markup=False,

@@ -55,19 +55,16 @@ class _Wanted:
 
 
 class Timeloop:
-    """Runs of the tools on the PATH, `workers` at once, remembered across calls.
+    """Runs of the tools on the PATH, remembered across calls.
 
     With `runs`, every run's folder is kept there; else only those of failed runs are, in the temporary folder.
     """
 
-    def __init__(self, memo: Memo, *, limit_s: float = LIMIT_S, workers: int = 1, runs: Path | None = None) -> None:
+    def __init__(self, memo: Memo, *, limit_s: float = LIMIT_S, runs: Path | None = None) -> None:
         if not limit_s > 0:
             raise UserError(f"a run of Timeloop needs a time limit above 0 s, not {limit_s:g}")
-        if workers < 1:
-            raise UserError(f"runs of Timeloop at once are at least 1, not {workers}")
         self.memo = memo
         self.limit_s = limit_s
-        self.workers = workers
         self.runs = runs
         self._tools: dict[str, Tool] = {}
 
@@ -84,17 +81,18 @@ class Timeloop:
         *,
         table: EnergyTable = "default",
         dram: str = "lpddr4",
+        workers: int = 1,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[Searched | IllegalDesign]:
         """What the tool's mapper finds for one group of each layer; IllegalDesign where it finds no mapping.
 
-        Raises TimeloopError where the tool fails.
+        `workers` layers are searched at once. Raises TimeloopError where the tool fails.
         """
         wanted = []
         for shape, architecture in layers:
             text = to_yaml(mapper_input(price(architecture, table), shape, dram, settings))
             wanted.append(_wanted(shape, architecture, text))
-        found = self._answers(MAPPER, wanted, progress)
+        found = self._answers(MAPPER, wanted, workers, progress)
         return [
             IllegalDesign(*data["illegal"])
             if "illegal" in data
@@ -108,23 +106,24 @@ class Timeloop:
         *,
         table: EnergyTable = "default",
         dram: str = "lpddr4",
+        workers: int = 1,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[Output | IllegalDesign]:
         """The tool's figures for one group of each layer under a given mapping; IllegalDesign where it does not fit.
 
-        Raises TimeloopError where the tool fails.
+        `workers` runs go at once. Raises TimeloopError where the tool fails.
         """
         wanted = []
         for shape, architecture, mapping in mappings:
             text = to_yaml(model_input(price(architecture, table), shape, dram, mapping))
             wanted.append(_wanted(shape, architecture, text))
-        found = self._answers(MODEL, wanted, progress)
+        found = self._answers(MODEL, wanted, workers, progress)
         return [
             IllegalDesign(*data["illegal"]) if "illegal" in data else Output.from_json(data["output"]) for data in found
         ]
 
     def _answers(
-        self, name: str, wanted: Sequence[_Wanted], progress: Callable[[int, int], None] | None
+        self, name: str, wanted: Sequence[_Wanted], workers: int, progress: Callable[[int, int], None] | None
     ) -> list[dict[str, Any]]:
         tool = self.tool(name)
         keys = [{"input": digest(one.text), "tool": tool.digest, "wrapper": VERSION} for one in wanted]
@@ -138,7 +137,7 @@ class Timeloop:
         if progress is not None:
             progress(done, len(wanted))
         jobs = [Job(wanted[i].what, (INPUT,), {INPUT: wanted[i].text}) for i in firsts]
-        for at, run in run_all(tool.path, jobs, limit_s=self.limit_s, workers=self.workers, runs=self.runs):
+        for at, run in run_all(tool.path, jobs, limit_s=self.limit_s, workers=workers, runs=self.runs):
             i = firsts[at]
             answer = _read(name, wanted[i], run, self.limit_s)
             self.memo.put(name, keys[i], answer)

@@ -104,15 +104,13 @@ def test_runs_are_kept_where_asked(stand_in: StandIn, tmp_path: Path) -> None:
 def test_several_run_at_once(stand_in: StandIn) -> None:
     stand_in.does("simba_like_00", seconds=0.7)
     shapes = [ConvShape(N=1, C=3, M=64, P=n, Q=111, R=3, S=3) for n in range(1, 5)]
-    found: list[Any] = []
-    running = Timeloop(Memo(), workers=4)
     most = 0
 
     def watch(done: int, total: int) -> None:
         nonlocal most
         most = max(most, len(stand_in.folders) - done)
 
-    found = search(running, *shapes, progress=watch)
+    found = search(Timeloop(Memo()), *shapes, workers=4, progress=watch)
     assert len(found) == 4
     assert most >= 2, "while one ended, others had begun"
 
