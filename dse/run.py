@@ -22,6 +22,7 @@ from search_spaces.space import ARCHITECTURE_KNOBS
 
 if TYPE_CHECKING:
     from evaluators.memo import Memo
+    from evaluators.system import Sensor
     from search_spaces.space import DesignPoint
 
 __all__ = ["Progress", "run_study"]
@@ -102,6 +103,7 @@ def run_study(
     time_limit: float | None = None,
     memo: Memo | None = None,
     evaluator: Evaluator | None = None,
+    sensor_model: Sensor | None = None,
     progress: Progress | None = None,
     interrupts: Interrupts | None = None,
     finish: Callable[[StudyResult], object] | None = None,
@@ -117,7 +119,7 @@ def run_study(
     progress = progress or Silent()
     interrupts = interrupts or Interrupts()
     if evaluator is None:
-        evaluator, memo = _system(spec, memo)
+        evaluator, memo = _system(spec, memo, sensor_model)
     algorithm = algorithms.load(spec.algorithm)
     deadline = None if time_limit is None else started + time_limit
     run = _Run(spec, evaluator, memo, budget, workers, deadline, progress, interrupts)
@@ -159,7 +161,7 @@ def _check(budget: int | None, workers: int, time_limit: float | None) -> None:
         raise UserError(f"a time limit is a number of seconds above 0, not {time_limit:g}")
 
 
-def _system(spec: StudySpec, memo: Memo | None) -> tuple[Any, Memo]:
+def _system(spec: StudySpec, memo: Memo | None, sensor_model: Sensor | None) -> tuple[Any, Memo]:
     from evaluators.memo import Memo as Table
     from evaluators.memo import default_cache_path
     from evaluators.system import System
@@ -171,7 +173,7 @@ def _system(spec: StudySpec, memo: Memo | None) -> tuple[Any, Memo]:
     if spec.settings.sensor.mapping == "pareto":
         raise UserError('a study takes mapping "edp", "delay" or "energy", not "pareto"')
     memo = memo if memo is not None else Table(default_cache_path())
-    return System(spec.network, spec.settings, memo), memo
+    return System(spec.network, spec.settings, memo, sensor_model=sensor_model), memo
 
 
 def _heuristic(run: _Run, store: Store) -> str:

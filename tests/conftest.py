@@ -4,6 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.timeloop import recorded, stand_in
+
+__all__ = ["recorded", "stand_in"]  # fixtures
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the longer versions of some tests")

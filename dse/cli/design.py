@@ -109,6 +109,7 @@ def evaluate(
     metric: Annotated[str, typer.Option(help="A layer's mapping is the best in edp, delay or energy.")] = "edp",
     operators: Annotated[str, typer.Option(help="all, or conv: convolutions only, as the paper.")] = "all",
     dvfs: Annotated[str, typer.Option(help="on: supply follows the clock; off; sized.")] = "on",
+    accelerator_model: Annotated[str, typer.Option(help="mapper: ours; timeloop: the tool on the PATH.")] = "mapper",
     framing: Annotated[str, typer.Option(help="802.3, paper or cnnparted.")] = "802.3",
     cable_m: Annotated[float, typer.Option(help="Length of the cable in metres.")] = 5.0,
     phy_energy: Annotated[str, typer.Option(help="frame: Energy-Efficient Ethernet; active; always_on.")] = "frame",
@@ -126,9 +127,10 @@ def evaluate(
     from search_spaces.networks import load
 
     choices: dict[str, Any] = {"mapping": metric, "operators": operators, "dvfs": dvfs}
-    words: dict[str, Any] = {"framing": framing, "phy_energy": phy_energy, "cut_mode": mode}  # checked where they go
+    words: dict[str, Any] = {"framing": framing, "phy_energy": phy_energy, "cut_mode": mode}
+    words["accelerator_model"] = accelerator_model  # all checked where they go
     settings = SystemSettings(
-        sensor=SensorSettings(**choices),
+        sensor=SensorSettings(**choices, accelerator_model=words["accelerator_model"]),
         framing=words["framing"],
         cable_m=cable_m,
         phy_energy=words["phy_energy"],

@@ -20,6 +20,8 @@ from search_spaces.errors import UserError
 
 if TYPE_CHECKING:
     from dse.study import Constraint, Evaluator, StudySpec
+    from evaluators.memo import Memo
+    from evaluators.sensor import SensorModel
 
 __all__ = ["launch", "register"]
 
@@ -54,6 +56,15 @@ WarmStart = Annotated[
     Path | None,
     typer.Option(help="Results whose front a heuristic evaluates first; part of the question.", show_default="none"),
 ]
+AcceleratorModel = Annotated[
+    str | None,
+    typer.Option(
+        help="mapper: this project's, optimal; timeloop: the tool on the PATH.", show_default="what the script says"
+    ),
+]
+KeepRuns = Annotated[
+    Path | None, typer.Option(help="Keep the inputs and outputs of every run of Timeloop here.", show_default="none")
+]
 
 
 @dataclass(frozen=True)
@@ -68,6 +79,8 @@ class Options:
     time_limit: float | None
     constraints: list[str] | None
     warm_start: Path | None
+    accelerator_model: str | None
+    keep_runs: Path | None
     cache: Path | None
     as_json: bool
 
@@ -98,10 +111,15 @@ def launch(question: Question | StudySpec, *, evaluator: Callable[[StudySpec], E
         time_limit: TimeLimit = None,
         constraint: Constraints = None,
         warm_start: WarmStart = None,
+        accelerator_model: AcceleratorModel = None,
+        keep_runs: KeepRuns = None,
         cache: Cache = None,
         as_json: AsJson = False,
     ) -> None:
-        options = Options(algorithm, budget, seed, out, workers, time_limit, constraint, warm_start, cache, as_json)
+        options = Options(
+            algorithm, budget, seed, out, workers, time_limit, constraint, warm_start, accelerator_model, keep_runs,
+            cache, as_json,
+        )  # fmt: skip
         _study(asked, script.stem, options, evaluator)
 
     app.command(help=question.__doc__ if callable(question) else None)(run)
@@ -118,6 +136,8 @@ def _run(
     time_limit: TimeLimit = None,
     constraint: Constraints = None,
     warm_start: WarmStart = None,
+    accelerator_model: AcceleratorModel = None,
+    keep_runs: KeepRuns = None,
     cache: Cache = None,
     as_json: AsJson = False,
 ) -> None:
@@ -127,7 +147,10 @@ def _run(
 
     paretocut run mine.py --algorithm nsga2 --budget 2000 --seed 1 --constraint "area_mm2<=3"
     """
-    options = Options(algorithm, budget, seed, out, workers, time_limit, constraint, warm_start, cache, as_json)
+    options = Options(
+        algorithm, budget, seed, out, workers, time_limit, constraint, warm_start, accelerator_model, keep_runs,
+        cache, as_json,
+    )  # fmt: skip
     _study(_question_in(script), script.stem, options)
 
 
@@ -167,6 +190,7 @@ def _study(
     if exact and options.budget is not None:
         typer.echo("exact visits the whole space: --budget is not used", err=True)
     budget = None if exact else 2000 if options.budget is None else options.budget
+    memo = None if evaluator else open_memo(options.cache)
     interrupts = Interrupts()
     with interrupts.active():
         result = run_study(
@@ -175,8 +199,9 @@ def _study(
             budget=budget,
             workers=options.workers,
             time_limit=options.time_limit,
-            memo=None if evaluator else open_memo(options.cache),
+            memo=memo,
             evaluator=evaluator(spec) if evaluator else None,
+            sensor_model=_keeping_runs(spec, memo, options.keep_runs) if memo and options.keep_runs else None,
             progress=StudyProgress(),
             interrupts=interrupts,
             finish=write_results,
@@ -185,6 +210,19 @@ def _study(
     if result.session is not None and result.session.stopped_by == "interrupt":
         typer.echo("interrupted: what was found is kept; the same command goes on", err=True)
         raise typer.Exit(128 + (interrupts.received or signal.SIGINT))
+
+
+def _keeping_runs(spec: StudySpec, memo: Memo, folder: Path) -> SensorModel:
+    """The sensor model of the study, which keeps what Timeloop reads and writes."""
+    from evaluators.sensor import SensorModel
+    from evaluators.timeloop import Timeloop
+    from evaluators.timeloop.layers import TimeloopLayers
+
+    settings = spec.settings.sensor
+    if settings.accelerator_model != "timeloop" or settings.mapping == "pareto":
+        raise UserError("--keep-runs is for runs of Timeloop; this study has none without --accelerator-model timeloop")
+    layers = TimeloopLayers(memo, settings.mapping, settings.energy_table, Timeloop(memo, runs=folder))
+    return SensorModel(settings, memo, layers)
 
 
 def _asked(spec: StudySpec, options: Options) -> StudySpec:
@@ -196,6 +234,10 @@ def _asked(spec: StudySpec, options: Options) -> StudySpec:
         changes["algorithm"] = options.algorithm
     if options.seed is not None:
         changes["seed"] = options.seed
+    if options.accelerator_model is not None:
+        model: Any = options.accelerator_model  # the settings check it
+        sensor = replace(spec.settings.sensor, accelerator_model=model)
+        changes["settings"] = replace(spec.settings, sensor=sensor)
     if options.constraints:
         bounds: dict[str, Constraint] = {constraint.metric: constraint for constraint in spec.constraints}
         bounds |= {c.metric: c for c in map(parse_constraint, options.constraints)}

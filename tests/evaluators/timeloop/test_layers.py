@@ -15,19 +15,22 @@ from evaluators.timeloop.evaluate import MAPPER
 from search_spaces import accelerators
 from search_spaces.errors import UserError
 from search_spaces.types import ConvShape, Cut, Layer, Network, Tensor
-from tests.evaluators.timeloop.conftest import StandIn
+from tests.timeloop import StandIn
 
 SIMBA = accelerators.build("simba_like")
 SHAPE = ConvShape(N=1, C=6, M=128, P=111, Q=111, R=3, S=3, stride_w=2, stride_h=2, groups=2)
 LAYERS = (
     Layer("conv", "conv2d", "mac", (-1,), 6 * 223 * 223, 128 * 111 * 111, 3456, SHAPE),
-    Layer("pool", "max_pool2d", "move", (0,), 128 * 111 * 111, 128 * 55 * 55),
+    Layer("pool", "max_pool2d", "move", (0,), 128 * 111 * 111, 128 * 5 * 5),
 )
 NETWORK = Network(
     "two",
     Tensor("input", (1, 6, 223, 223)),
     LAYERS,
-    (Cut("input", frozenset(), (Tensor("input", (1, 6, 223, 223)),)), Cut("all", frozenset({0, 1}), ())),
+    (
+        Cut("input", frozenset(), (Tensor("input", (1, 6, 223, 223)),)),
+        Cut("all", frozenset({0, 1}), (Tensor("pool", (1, 128, 5, 5)),)),
+    ),
     "block",
 )
 OURS = SensorSettings(dvfs="off", energy_table="timeloop-be27768")

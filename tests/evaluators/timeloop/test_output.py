@@ -21,7 +21,7 @@ from evaluators.timeloop.output import (
 )
 from search_spaces import accelerators
 from search_spaces.types import ConvShape
-from tests.evaluators.timeloop.conftest import RECORDED
+from tests.timeloop import RECORDED
 
 Unpack = Callable[[str], Path]
 MAPPER = "timeloop-mapper"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from evaluators.timeloop.probe import probe_accelergy, probe_tool
-from tests.evaluators.timeloop.conftest import StandIn
+from tests.timeloop import StandIn
 
 TOOLS = ("timeloop-mapper", "timeloop-model")
 
@@ -44,7 +44,7 @@ def test_a_tool_that_counts_otherwise_does_not(
     import gzip
     import shutil
 
-    from tests.evaluators.timeloop.conftest import RECORDED
+    from tests.timeloop import RECORDED
 
     other = tmp_path / "other" / "probe"
     shutil.copytree(RECORDED / "probe", other)

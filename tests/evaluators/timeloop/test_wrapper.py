@@ -19,7 +19,7 @@ from evaluators.timeloop import Searched, SearchSettings, Timeloop, TimeloopErro
 from search_spaces import accelerators
 from search_spaces.errors import IllegalDesign, UserError
 from search_spaces.types import ConvShape
-from tests.evaluators.timeloop.conftest import StandIn
+from tests.timeloop import StandIn
 
 SIMBA = accelerators.build("simba_like")
 LAYER = ConvShape(N=1, C=3, M=64, P=111, Q=111, R=3, S=3, stride_w=2, stride_h=2)

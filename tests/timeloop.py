@@ -1,7 +1,9 @@
-"""The stand-in under the tools' names on the PATH, and what it is told to do."""
+"""Timeloop for tests: recorded runs, and a stand-in under the tools' names on the PATH that replays them."""
 
 from __future__ import annotations
 
+import gzip
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.reference import EXCERPTS
+
+__all__ = ["RECORDED", "StandIn", "recorded", "stand_in"]
 
 RECORDED = EXCERPTS / "timeloop" / "recorded_runs"
 
@@ -41,7 +45,7 @@ class StandIn:
 def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
     folder = tmp_path / "bin"
     folder.mkdir()
-    source = Path(__file__).with_name("standin.py").read_text()
+    source = Path(__file__).with_name("timeloop_tool.py").read_text()
     for name in ("timeloop-mapper", "timeloop-model"):
         tool = folder / name
         tool.write_text(f"#!{sys.executable}\n{source}")
@@ -57,8 +61,6 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
 @pytest.fixture
 def recorded(tmp_path: Path) -> Callable[[str], Path]:
     """A recorded run's folder with its files unpacked."""
-    import gzip
-    import shutil
 
     def unpack(name: str) -> Path:
         folder = tmp_path / "recorded" / name
