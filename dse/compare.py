@@ -25,7 +25,7 @@ from dse.result import Baseline, StudyResult, read_result
 from dse.study import differences
 from search_spaces.errors import UserError
 
-__all__ = ["PLACES", "Comparison", "Entry", "Group", "compare"]
+__all__ = ["PLACES", "Comparison", "Entry", "Group", "asked", "compare"]
 
 PART_OF_SEARCH = ("algorithm", "seed", "batch_size", "warm_start")
 """Fields of a question that say how it is searched, not what is asked."""
@@ -226,19 +226,19 @@ def compare(folders: Sequence[Path]) -> Comparison:
     studies = [read_history(folder) for folder in dict.fromkeys(folders)]
     names = [result.name for result, _, _ in studies]
     labels = names if len(set(names)) == len(names) else [str(result.folder) for result, _, _ in studies]
-    first = _asked(studies[0][0].question)
+    first = asked(studies[0][0].question)
     groups: list[tuple[Mapping[str, Any], list[int]]] = []
     for i, (result, _, _) in enumerate(studies):
-        asked = _asked(result.question)
-        same = next((members for question, members in groups if question == asked), None)
+        this = asked(result.question)
+        same = next((members for question, members in groups if question == this), None)
         if same is None:
-            groups.append((asked, [i]))
+            groups.append((this, [i]))
         else:
             same.append(i)
     return Comparison(
         tuple(
-            _group([studies[i] for i in members], [labels[i] for i in members], _differences(first, asked))
-            for asked, members in groups
+            _group([studies[i] for i in members], [labels[i] for i in members], _differences(first, other))
+            for other, members in groups
         )
     )
 
@@ -295,29 +295,30 @@ def _variants(questions: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _exact_beside(results: Sequence[StudyResult]) -> StudyResult | None:
     """A finished exact study of the same question in a folder beside the given ones, by its `run.json`."""
-    asked = _asked(results[0].question)
+    wanted = asked(results[0].question)
     for parent in dict.fromkeys(result.folder.resolve().parent for result in results):
         for record_path in sorted(parent.glob("*/run.json")):
             record = read_json(record_path)
             if not (isinstance(record, dict) and record.get("exact") is True and isinstance(record.get("spec"), dict)):
                 continue
-            if _asked(record["spec"]) == asked and (record_path.parent / "study.db").exists():
+            if asked(record["spec"]) == wanted and (record_path.parent / "study.db").exists():
                 found = read_result(record_path.parent)
-                if found.exact and _asked(found.question) == asked:
+                if found.exact and asked(found.question) == wanted:
                     return found
     return None
 
 
-def _asked(question: Mapping[str, Any]) -> dict[str, Any]:
+def asked(question: Mapping[str, Any]) -> dict[str, Any]:
+    """A question without how it is searched; equal where two studies ask the same."""
     return {name: value for name, value in question.items() if name not in PART_OF_SEARCH}
 
 
-def _differences(first: Mapping[str, Any], asked: Mapping[str, Any]) -> tuple[str, ...]:
+def _differences(first: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[str, ...]:
     """What differs; of two networks only their names, not all that follows from them."""
-    if first.get("network.name") != asked.get("network.name"):
+    if first.get("network.name") != other.get("network.name"):
         follows = ("knob cut", "network.graph", "network.input")
-        first, asked = ({k: v for k, v in fields.items() if k not in follows} for fields in (first, asked))
-    return tuple(sorted(differences(first, asked), key=lambda text: not text.startswith("network.name")))
+        first, other = ({k: v for k, v in fields.items() if k not in follows} for fields in (first, other))
+    return tuple(sorted(differences(first, other), key=lambda text: not text.startswith("network.name")))
 
 
 def _median_of_censored(values: Sequence[float | None]) -> float | None:

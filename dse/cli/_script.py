@@ -1,20 +1,57 @@
-"""A user's script that calls our packages wrongly gets one line; what goes wrong in it otherwise keeps its trace."""
+"""A user's script and its question. One that calls our packages wrongly gets one line; what goes wrong in it otherwise
+keeps its trace."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import runpy
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from inspect import signature
+from pathlib import Path
 from traceback import walk_tb
 from types import FrameType, ModuleType
+from typing import TYPE_CHECKING
 
 from search_spaces.errors import UserError, unknown
 
-__all__ = ["calls_explained"]
+if TYPE_CHECKING:
+    from dse.study import StudySpec
+
+__all__ = ["Question", "calls_explained", "question_in", "spec_of"]
+
+Question = Callable[[], "StudySpec"]
 
 PACKAGES = ("dse", "evaluators", "search_spaces")
+
+
+def question_in(script: Path) -> Question:
+    """The `study` function of a script; running the script itself calls `dse.launch`, loading it does not."""
+    if not script.is_file():
+        raise UserError(f"no script {script}; make one with: paretocut new NAME --network squeezenet1_1")
+    sys.path.insert(0, str(script.resolve().parent))
+    try:
+        with calls_explained():
+            names = runpy.run_path(str(script), run_name="paretocut_experiment")
+    except SyntaxError as error:
+        raise UserError(f"{script} is not a Python script: line {error.lineno}: {error.msg}") from None
+    question = names.get("study")
+    if not callable(question):
+        raise UserError(f"{script} has no function study() that returns a StudySpec; see: paretocut new --help")
+    return question
+
+
+def spec_of(question: Question) -> StudySpec:
+    """What a script's question asks."""
+    from dse.study import StudySpec
+
+    with calls_explained():
+        spec = question()
+    if not isinstance(spec, StudySpec):
+        raise UserError(f"study() must return a StudySpec, not {type(spec).__name__}; see: paretocut new --help")
+    return spec
 
 
 @contextmanager

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import runpy
 import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dse.cli._options import RESULTS, AsJson, Cache, open_memo
-from dse.cli._script import calls_explained
+from dse.cli._script import Question, question_in, spec_of
 from dse.cli.results import show
 from search_spaces.errors import UserError
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from evaluators.sensor import SensorModel
 
 __all__ = ["launch", "register"]
-
-Question = Callable[[], "StudySpec"]
 
 Algorithm = Annotated[
     str | None,
@@ -120,7 +118,7 @@ def launch(question: Question | StudySpec, *, evaluator: Callable[[StudySpec], E
             algorithm, budget, seed, out, workers, time_limit, constraint, warm_start, accelerator_model, keep_runs,
             cache, as_json,
         )  # fmt: skip
-        _study(asked, script.stem, options, evaluator)
+        _study(asked, script, options, evaluator)
 
     app.command(help=question.__doc__ if callable(question) else None)(run)
     sys.exit(run_application(app, sys.argv[1:], script.name))
@@ -151,41 +149,20 @@ def _run(
         algorithm, budget, seed, out, workers, time_limit, constraint, warm_start, accelerator_model, keep_runs,
         cache, as_json,
     )  # fmt: skip
-    _study(_question_in(script), script.stem, options)
-
-
-def _question_in(script: Path) -> Question:
-    """The `study` function of a script; running the script itself calls `dse.launch`, loading it does not."""
-    if not script.is_file():
-        raise UserError(f"no script {script}; make one with: paretocut new NAME --network squeezenet1_1")
-    sys.path.insert(0, str(script.resolve().parent))
-    try:
-        with calls_explained():
-            names = runpy.run_path(str(script), run_name="paretocut_experiment")
-    except SyntaxError as error:
-        raise UserError(f"{script} is not a Python script: line {error.lineno}: {error.msg}") from None
-    question = names.get("study")
-    if not callable(question):
-        raise UserError(f"{script} has no function study() that returns a StudySpec; see: paretocut new --help")
-    return question
+    _study(question_in(script), script, options)
 
 
 def _study(
-    question: Question, name: str, options: Options, evaluator: Callable[[StudySpec], Evaluator] | None = None
+    question: Question, script: Path, options: Options, evaluator: Callable[[StudySpec], Evaluator] | None = None
 ) -> None:
     """Run one study, write its files, show its front; an interrupt keeps what was found and ends with 130."""
     from dse.interrupt import Interrupts
     from dse.report import write_results
     from dse.report.progress import StudyProgress
     from dse.run import run_study
-    from dse.study import StudySpec
 
-    with calls_explained():
-        spec = question()
-    if not isinstance(spec, StudySpec):
-        raise UserError(f"study() must return a StudySpec, not {type(spec).__name__}; see: paretocut new --help")
-    spec = _asked(spec, options)
-    out = options.out or RESULTS / f"{name}-{spec.algorithm}-s{spec.seed}"
+    spec = _asked(spec_of(question), options)
+    out = options.out or RESULTS / f"{script.stem}-{spec.algorithm}-s{spec.seed}"
     exact = spec.algorithm == "exact"
     if exact and options.budget is not None:
         typer.echo("exact visits the whole space: --budget is not used", err=True)
@@ -204,7 +181,7 @@ def _study(
             sensor_model=_keeping_runs(spec, memo, options.keep_runs) if memo and options.keep_runs else None,
             progress=StudyProgress(),
             interrupts=interrupts,
-            finish=write_results,
+            finish=partial(write_results, script=script),
         )
     show(result, options.as_json)
     if result.session is not None and result.session.stopped_by == "interrupt":

@@ -7,6 +7,7 @@ import io
 import platform
 from collections.abc import Collection, Mapping
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from dse.files import read_json, write_atomic, write_json, write_text
@@ -87,10 +88,15 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def write_results(result: StudyResult) -> dict[str, Any]:
-    """Write all files, each whole or not at all; returns the content of `run.json`, which comes last."""
+def write_results(result: StudyResult, script: Path | None = None) -> dict[str, Any]:
+    """Write all files, each whole or not at all; returns the content of `run.json`, which comes last.
+
+    `script` is the one that asked; its path is noted.
+    """
     record = run_record(result)
     before = read_json(result.folder / "run.json")
+    if script is not None:
+        record["script"] = str(script.resolve())
     _add_sessions(record, before)
     if not _shows(before, record) or not all((result.folder / name).exists() for name in FILES):
         from dse.report.plot import plot_front
