@@ -7,7 +7,7 @@ from typing import Any
 
 from search_spaces.space import DesignPoint
 
-__all__ = ["METRICS", "UNITS", "Evaluation", "Figure", "LayerItem", "LinkItem", "NodeItem"]
+__all__ = ["METRICS", "UNITS", "ComponentItem", "Evaluation", "Figure", "LayerItem", "LinkItem", "NodeItem"]
 
 UNITS = {
     "sensor_energy_j": "J",
@@ -60,6 +60,25 @@ class LayerItem:
 
 
 @dataclass(frozen=True)
+class ComponentItem:
+    """All instances of one circuit of the accelerator, with the energy they take for one frame.
+
+    `area_mm2` is None for DRAM, which is not on the chip, `dynamic_j` where another tool counted, which does not say;
+    `source` says in words where the figures come from.
+    """
+
+    node: str
+    name: str
+    made_of: str
+    instances: int
+    area_mm2: float | None
+    dynamic_j: float | None
+    leakage_j: float
+    provenance: str
+    source: str
+
+
+@dataclass(frozen=True)
 class LinkItem:
     """One link of the chain: what crosses it for one frame, and the sensor-side PHY's energy per frame period."""
 
@@ -97,6 +116,7 @@ class Evaluation:
     layers: tuple[LayerItem, ...]
     links: tuple[LinkItem, ...]
     nodes: tuple[NodeItem, ...]
+    components: tuple[ComponentItem, ...] = ()
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -119,4 +139,5 @@ class Evaluation:
             "nodes": [asdict(node) for node in self.nodes],
             "links": [asdict(link) for link in self.links],
             "layers": [asdict(layer) for layer in self.layers],
+            "components": [asdict(component) for component in self.components],
         }

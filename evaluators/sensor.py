@@ -29,7 +29,7 @@ MappingChoice = Literal[Metric, "pareto"]
 Operators = Literal["all", "conv"]
 Dvfs = Literal["on", "off", "sized"]
 
-VERSION = 2
+VERSION = 3
 """Bumped by hand whenever a layer's cost changes for another reason than the mapper's or the tables'."""
 
 
@@ -87,8 +87,9 @@ class LayerCosts:
     """Costs of one frame, one entry per layer of the network (0 for free ones, NaN for those that do not map).
 
     `energy_j` = `dynamic_j` (on chip, at this clock's supply) + `dram_j` + `leakage_j`. `cycles` include stalls,
-    `compute_cycles` do not. `unmapped` names the reason per layer index. `provenance` is that of the components'
-    figures, `simulator` the tool that mapped and counted, "" for our own mapper.
+    `compute_cycles` do not. `unmapped` names the reason per layer index, `chosen` is every layer's mapping, `priced`
+    the chip that the figures are of. `provenance` is that of the components' figures, `simulator` the tool that mapped
+    and counted, "" for our own mapper.
     """
 
     energy_j: np.ndarray
@@ -102,6 +103,7 @@ class LayerCosts:
     provenance: str
     unmapped: dict[int, str] = field(default_factory=dict)
     chosen: tuple[Candidate | None, ...] = field(default=(), repr=False)
+    priced: Priced | None = field(default=None, repr=False)
     simulator: str = ""
 
     @property
@@ -142,7 +144,7 @@ class _Costs:
     dram_j: np.ndarray
     leakage_j: np.ndarray
     supply_v: float
-    provenance: str
+    priced: Priced
 
 
 class LayerMapper(Protocol):
@@ -276,10 +278,11 @@ class SensorModel:
             dram_j=chosen(costs.dram_j),
             leakage_j=chosen(costs.leakage_j),
             supply_v=costs.supply_v,
-            provenance=costs.provenance,
+            provenance=costs.priced.provenance,
             unmapped=dict(ready.unmapped),
             simulator=self._mapper.simulator,
             chosen=tuple(c[b] if c else None for c, b in zip(ready.candidates, best.tolist(), strict=True)),
+            priced=costs.priced,
         )
 
     def layer_fronts(self, network: Network, architecture: Architecture, clock_hz: float, dram: str) -> LayerFronts:
@@ -289,7 +292,7 @@ class SensorModel:
         """
         ready = self._ready(network, architecture)
         costs = self._at(ready, architecture, clock_hz, dram)
-        return layer_fronts(costs.latency_s, costs.energy_j, costs.provenance, dict(ready.unmapped))
+        return layer_fronts(costs.latency_s, costs.energy_j, costs.priced.provenance, dict(ready.unmapped))
 
     def candidates(self, network: Network, architecture: Architecture) -> tuple[tuple[Candidate, ...], ...]:
         """The mappings of every layer that can be best for anything, figures of one group; none for free layers."""
@@ -314,7 +317,7 @@ class SensorModel:
         dynamic_j = (ready.storage_pj + ready.macs[:, None] * priced.mac.read_pj) * (scale * 1e-12)
         dram_j = ready.dram_accesses * (dram_pj * 1e-12)
         leakage_j = leakage_w * latency_s
-        return _Costs(latency_s, dynamic_j + dram_j + leakage_j, dynamic_j, dram_j, leakage_j, at_v, priced.provenance)
+        return _Costs(latency_s, dynamic_j + dram_j + leakage_j, dynamic_j, dram_j, leakage_j, at_v, priced)
 
     def _costed(self, layer: Layer) -> bool:
         if self.settings.operators == "conv":
@@ -409,8 +412,7 @@ def _moving(layer: Layer, priced: Priced) -> Candidate:
     The buffer's read and write ports work side by side, at its bandwidth or, where the template states none, at one
     row per cycle; DRAM limits the time only where the template states a bandwidth for it.
     """
-    levels = priced.architecture.levels
-    outermost = max(k for k, level in enumerate(levels[:-1]) if level.keeps)
+    levels, outermost = priced.architecture.levels, priced.architecture.outermost_buffer
     buffer, dram = levels[outermost], levels[-1]
     words_in, words_out = layer.input_elements, layer.output_elements
     row = float(buffer.block)

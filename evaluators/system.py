@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING, Any, Protocol, get_args
 import numpy as np
 
 from evaluators import edge, ethernet
+from evaluators.breakdown import component_items
 from evaluators.costs import METRICS, UNITS, Evaluation, Figure, LayerItem, LinkItem, NodeItem
 from evaluators.edge import EdgeProfile, roofline
 from evaluators.ethernet import Framing, LinkCost, PhyEnergy, transfer
@@ -345,6 +346,7 @@ class System:
                     provenance=profile.provenance,
                 ),
             ),
+            components=component_items(self.network, costs, before, dram),
         )
 
     # all design points of one architecture

@@ -19,6 +19,7 @@ from search_spaces.space import ARCHITECTURE_KNOBS, KNOBS, DesignPoint, cut_name
 from search_spaces.types import KnobValue, Network
 
 if TYPE_CHECKING:
+    from dse.study import Constraint
     from evaluators.costs import Evaluation
     from evaluators.system import SystemSettings
 
@@ -148,19 +149,30 @@ def evaluate(
         evaluation = System(traced, settings, memo).evaluate(point)
     if as_json:
         head = {"network": traced.name, "input": list(traced.input.shape), "cut_mode": traced.cut_mode}
-        typer.echo(json.dumps({**head, "settings": asdict(settings), **evaluation.to_json()}, indent=2))
+        broken = {"breaks": [str(constraint) for constraint in _broken(evaluation)]}
+        typer.echo(json.dumps({**head, "settings": asdict(settings), **evaluation.to_json(), **broken}, indent=2))
         return
     _show(traced, settings, evaluation)
 
 
+def _broken(evaluation: Evaluation) -> list[Constraint]:
+    """The constraints of every study that this design breaks."""
+    from dse.study import DEFAULT_CONSTRAINTS
+
+    return [constraint for constraint in DEFAULT_CONSTRAINTS if constraint.violation(evaluation.metrics) > 0]
+
+
 def _show(network: Network, settings: SystemSettings, evaluation: Evaluation) -> None:
     out = _console()
+    batch = network.input.shape[0]
+    frame = "frame" if batch == 1 else f"batch of {batch}"
     knobs = ", ".join(f"{name}={value}" for name, value in evaluation.point.knobs if name != "cut")
     shape = "x".join(map(str, network.input.shape))
     out.print(f"[bold]{network.name}[/bold], input {shape}, cut after {escape(evaluation.point.cuts[0])}")
     out.print(knobs, markup=False)
+    frames = "frames" if batch == 1 else f"batches of {batch}"
     out.print(
-        f"{settings.frame_rate_fps:g} frames/s, {settings.tensor_bits}-bit tensors, framing {settings.framing}, "
+        f"{settings.frame_rate_fps:g} {frames}/s, {settings.tensor_bits}-bit tensors, framing {settings.framing}, "
         f"PHY energy {settings.phy_energy}, mapping metric {settings.sensor.mapping}, dvfs {settings.sensor.dvfs}",
         markup=False,
     )
@@ -182,18 +194,32 @@ def _show(network: Network, settings: SystemSettings, evaluation: Evaluation) ->
         )
     else:
         out.print("no layer runs on the sensor node: everything on the edge")
+    if evaluation.components:
+        out.print()
+        _show_components(out, evaluation, frame)
     out.print()
-    links = Table("link", "sends", *_right("bytes", "on the wire", "ms", "mJ per frame", "utilisation"), box=None)
+    links = Table("link", "sends", *_right("bytes", "on the wire", "ms", f"mJ per {frame}", "utilisation"), box=None)
     for link in evaluation.links:
         figures = (f"{link.latency_s * 1e3:.4f}", f"{link.energy_j * 1e3:.4f}", f"{link.utilisation:.1%}")
         links.add_row(link.name, escape(link.cut), f"{link.payload_bytes:,}", f"{link.wire_bytes:,}", *figures)
     out.print(links)
+    if _broken(evaluation):
+        busy = evaluation.metrics["link_utilisation"] / settings.frame_rate_fps
+        out.print(
+            f"{evaluation.point.links[0]} cannot carry this: it is busy for {busy * 1e3:.4g} ms of every "
+            f"{1e3 / settings.frame_rate_fps:.4g} ms. Take a faster link, another cut, or a lower --fps; "
+            "studies refuse this design.",
+            style="bold",
+            markup=False,
+        )
     out.print()
     nodes = Table("node", "is", *_right("layers", "MACs", "ms", "mJ", "mm²", "bytes of memory"), "provenance", box=None)
     for node in evaluation.nodes:
         area = "" if node.area_mm2 is None else f"{node.area_mm2:.3f}"
         memory = "" if node.memory_bytes is None else f"{node.memory_bytes:,.0f}"
-        figures = (f"{node.latency_s * 1e3:.4f}", f"{node.energy_j * 1e3:.4f}", area, memory)
+        unknown = node.role == "edge" and "unknown" in evaluation.provenance["edge_energy_j"]
+        energy = "unknown" if unknown else f"{node.energy_j * 1e3:.4f}"
+        figures = (f"{node.latency_s * 1e3:.4f}", energy, area, memory)
         nodes.add_row(node.role, node.name, str(node.layers), f"{node.macs:,}", *figures, escape(node.provenance))
     out.print(nodes)
     out.print()
@@ -202,6 +228,17 @@ def _show(network: Network, settings: SystemSettings, evaluation: Evaluation) ->
         value, unit = ("unknown", "") if "unknown" in figure.provenance else _readable(figure.value, figure.unit)
         metrics.add_row(figure.name, value, unit, escape(figure.provenance))
     out.print(metrics)
+
+
+def _show_components(out: Console, evaluation: Evaluation, frame: str) -> None:
+    headings = _right("instances", "mm²", f"µJ per {frame}", "leakage")
+    table = Table("component", "made of", *headings, "figures from", box=None)
+    for part in evaluation.components:
+        area = "" if part.area_mm2 is None else f"{part.area_mm2:.4f}"
+        source = part.source if part.provenance == "table" else f"{part.source} ({part.provenance})"
+        energies = ("" if joules is None else f"{joules * 1e6:,.3f}" for joules in (part.dynamic_j, part.leakage_j))
+        table.add_row(part.name, part.made_of, f"{part.instances:,}", area, *energies, source)
+    out.print(table)
 
 
 def _readable(value: float, unit: str) -> tuple[str, str]:

@@ -17,6 +17,8 @@ from search_spaces.errors import IllegalDesign, UserError
 from search_spaces.types import ConvShape, KnobValue
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from evaluators.mapper.result import MapMetric, MappedLayer
     from search_spaces.accelerators import Architecture
 
@@ -263,6 +265,9 @@ def _print_one(name: str, mapped: MappedLayer, architecture: Architecture) -> No
     out.print(f"cycles       {mapped.cycles:,} ({mapped.stall_cycles:,} of them stalls)")
     out.print(f"utilisation  {mapped.utilisation:.1%} of the MAC units")
     out.print(f"MACs         {mapped.macs:,}{padding}")
+    parts = {level.name: level.area_mm2 for level in mapped.levels} | {"MAC": mapped.mac_area_mm2}
+    listed = sorted(((mm2, part) for part, mm2 in parts.items() if mm2), reverse=True)
+    out.print(f"area         {mapped.area_mm2:.4g} mm²: {', '.join(f'{part} {mm2:.3g}' for mm2, part in listed)}")
     out.print(
         f"mapspace     {mapped.mapspace_size:,} mappings, {mapped.mapspace_valid:,} fit; "
         f"this one is optimal for {mapped.metric} in this mapspace"
@@ -272,30 +277,71 @@ def _print_one(name: str, mapped: MappedLayer, architecture: Architecture) -> No
 def _print_table(
     found: dict[str, tuple[MappedLayer, ...]], refused: dict[str, str], architecture: Architecture
 ) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    table = Table("layer", "cycles", "stalls", "energy µJ", "utilisation", "mapspace", "fit", box=None)
+    from dse.report.table import console
+
+    headings = ("layer", "million MACs", "padding", "cycles", "stalls", "energy µJ", "utilised", "mapspace", "fit")
+    table = Table(*headings, box=None)
     table.columns[0].overflow = "fold"
     for column in table.columns[1:]:
         column.justify = "right"
     for name, mapped in found.items():
         for m in mapped:
             table.add_row(
-                name, f"{m.cycles:,}", f"{m.stall_cycles:,}", f"{m.energy_j * 1e6:.4g}", f"{m.utilisation:.1%}",
-                f"{m.mapspace_size:,}", f"{m.mapspace_valid:,}",
+                name, f"{m.useful_macs / 1e6:,.2f}", _padding(m.macs, m.useful_macs), f"{m.cycles:,}",
+                f"{m.stall_cycles:,}", f"{m.energy_j * 1e6:.4g}", f"{m.utilisation:.1%}", f"{m.mapspace_size:,}",
+                f"{m.mapspace_valid:,}",
             )  # fmt: skip
-    out = Console(soft_wrap=True, highlight=False)
+    out = console()
     out.print(table)
     for name, why in refused.items():
-        out.print(f"{name} does not map: {why}", markup=False)
+        out.print(f"{name} does not map: {why}", markup=False, soft_wrap=True)
     firsts = [mapped[0] for mapped in found.values()]
     if firsts and all(len(mapped) == 1 for mapped in found.values()):
+        out.print()
+        out.print(_kinds_table(firsts))
         out.print(
             f"{len(firsts)} layers on {architecture.name}: {sum(m.cycles for m in firsts):,} cycles, "
             f"{sum(m.energy_j for m in firsts) * 1e3:.4g} mJ, each optimal for {firsts[0].metric} in its mapspace; "
-            "table figures at 5 ns and nominal supply, no leakage: `paretocut evaluate` adds a clock"
+            f"figures ({firsts[0].provenance}) at 5 ns and nominal supply, no leakage: `paretocut evaluate` adds a "
+            "clock. Padding is MACs beyond the useful ones, counted in cycles and energy; utilised are useful MACs "
+            "over MAC units × cycles.",
+            soft_wrap=True,
         )
+
+
+def _padding(macs: int, useful: int) -> str:
+    return "" if macs == useful else f"{macs / useful - 1:+.1%}"
+
+
+def _kind(shape: ConvShape) -> str:
+    """What a layer is to a PE array: what it can reuse, and along which dimensions it can be unrolled."""
+    if shape.groups > 1:
+        return "depthwise" if shape.groups == shape.C else "grouped"
+    if (shape.R, shape.S) != (1, 1):
+        return "convolution"
+    return "linear" if (shape.P, shape.Q) == (1, 1) else "pointwise"
+
+
+def _kinds_table(layers: list[MappedLayer]) -> Table:
+    """Where MACs, cycles and energy go, by kind of layer."""
+    from rich.table import Column, Table
+
+    headings = ("layers", "million MACs", "of all", "padding", "cycles", "of all", "energy", "utilised")
+    table = Table("kind", *(Column(heading, justify="right") for heading in headings), box=None)
+    kinds = {kind: [m for m in layers if _kind(m.shape) == kind] for kind in sorted({_kind(m.shape) for m in layers})}
+    all_macs, all_cycles = sum(m.useful_macs for m in layers), sum(m.cycles for m in layers)
+    all_j = sum(m.energy_j for m in layers)
+    for kind, mapped in kinds.items() if len(kinds) == 1 else [*kinds.items(), ("all", layers)]:
+        useful, cycles = sum(m.useful_macs for m in mapped), sum(m.cycles for m in mapped)
+        units = mapped[0].useful_macs / (mapped[0].utilisation * mapped[0].cycles)
+        table.add_row(
+            kind, str(len(mapped)), f"{useful / 1e6:,.2f}", f"{useful / all_macs:.1%}",
+            _padding(sum(m.macs for m in mapped), useful), f"{cycles:,}", f"{cycles / all_cycles:.1%}",
+            f"{sum(m.energy_j for m in mapped) / all_j:.1%}", f"{useful / (units * cycles):.1%}",
+        )  # fmt: skip
+    return table
 
 
 def _print_against(path: Path, parameters: dict[str, KnobValue], table: Any, dram: str, as_json: bool) -> None:

@@ -215,7 +215,7 @@ def _sram(component: Component) -> Figures:
         between(lambda r: r.leakage_mw) * 1e-3 + smart * _ADDRESS_GENERATION_IDLE_PJ * 1e-12 / TABLE_CLOCK_S,
         between(lambda r: r.cycle_ns) * 1e-9,
         provenance,
-        source + ("; area, leakage and cycle at most those of a larger array" if low.bound else ""),
+        source + ("; area and leakage of a larger array" if low.bound else ""),
     )
 
 

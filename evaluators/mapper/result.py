@@ -22,7 +22,10 @@ MapMetric = Literal["edp", "delay", "energy", "pareto"]
 
 @dataclass(frozen=True)
 class LevelResult:
-    """One storage level: words per instance per tensor (W weights, I inputs, O outputs), all groups together."""
+    """One storage level: words per instance per tensor (W weights, I inputs, O outputs), all groups together.
+
+    `area_mm2` is that of all instances, 0 for DRAM.
+    """
 
     name: str
     instances_used: int
@@ -33,6 +36,8 @@ class LevelResult:
     tile_words: dict[str, int]
     capacity_words: int | None
     energy_j: float
+    made_of: str
+    area_mm2: float
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,8 @@ class MappedLayer:
     stall_cycles: int
     energy_j: float
     mac_energy_j: float
+    mac_area_mm2: float
+    area_mm2: float
     macs: int
     useful_macs: int
     utilisation: float
@@ -125,6 +132,8 @@ def _itemise(
             {t: c.tile_words for t, c in level.tensors.items()},
             architecture.levels[k].words,
             per_level_pj[k] * groups * 1e-12,
+            str(architecture.levels[k].component),
+            architecture.instances(k) * priced.levels[k].area_um2 * 1e-6,
         )
         for k, level in enumerate(counts.levels)
     )
@@ -139,6 +148,8 @@ def _itemise(
         stall_cycles=(counts.cycles - counts.compute_cycles) * groups,
         energy_j=mac_j + sum(level.energy_j for level in levels),
         mac_energy_j=mac_j,
+        mac_area_mm2=architecture.instances(-1) * priced.mac.area_um2 * 1e-6,
+        area_mm2=priced.area_mm2,
         macs=counts.macs * groups,
         useful_macs=found.useful_macs * groups,
         utilisation=found.useful_macs / (architecture.instances(-1) * counts.cycles),

@@ -48,6 +48,19 @@ class Component:
     def kib(self) -> float:
         return self.width_bits * self.depth / 8192
 
+    def __str__(self) -> str:
+        """What it is in a few words.
+
+        >>> str(Component("sram", width_bits=64, depth=16384, banks=32))
+        'sram 16384 × 64 bits, 32 banks'
+        """
+        if self.kind == "intmac":
+            return f"{self.width_bits}-bit MAC"
+        if self.kind not in ("regfile", "sram"):
+            return self.kind
+        one = f"{self.kind} {self.depth} × {self.width_bits} bits" + (f", {self.banks} banks" if self.banks > 1 else "")
+        return one if self.copies == 1 else f"{self.copies} × {one}"
+
 
 @dataclass(frozen=True)
 class Spatial:
@@ -122,6 +135,11 @@ class Architecture:
     @property
     def on_chip(self) -> tuple[Level, ...]:
         return self.levels[:-1]
+
+    @property
+    def outermost_buffer(self) -> int:
+        """The level of the last memory before DRAM, through which everything passes that is not computed."""
+        return max(k for k, level in enumerate(self.on_chip) if level.words is not None)
 
     def instances(self, level: int) -> int:
         """Instances of a level on the chip: the product of all meshes above it; level -1 counts the MAC units."""

@@ -64,6 +64,34 @@ def test_any_parameter_of_the_template_can_be_set(run):
     assert few["metrics"]["area_mm2"] != many["metrics"]["area_mm2"]
 
 
+def test_every_component_is_shown_with_its_area_and_source(run):
+    arguments = ("evaluate", "lenet5", "--cut", "3", "--set", "accum_buffer=sram", "--set", "accum_buffer_scale=4")
+    found = json.loads(run(*arguments, "--json")[1])
+    parts = {part["name"]: part for part in found["components"]}
+    assert parts["psum_spad"]["made_of"] == "sram 64 × 16 bits" and parts["psum_spad"]["provenance"] == "bound"
+    assert parts["shared_glb"]["made_of"] == "sram 16384 × 64 bits, 32 banks" and parts["DRAM"]["area_mm2"] is None
+    area = sum(part["area_mm2"] or 0 for part in parts.values())
+    assert area == pytest.approx(found["metrics"]["area_mm2"], rel=1e-9)
+    energy = sum(part["dynamic_j"] + part["leakage_j"] for part in parts.values())
+    assert energy == pytest.approx(found["metrics"]["accelerator_energy_j"], rel=1e-9)
+    shown = run(*arguments)[1]
+    for text in ("sram 64 × 16 bits", "regfile 192 × 16 bits", "16-bit MAC", "CACTI 7", "Aladdin table", "(bound)"):
+        assert text in shown
+
+
+def test_a_link_that_cannot_carry_the_frame_rate_is_said_so(run):
+    slow = ("evaluate", "lenet5", "--cut", "2", "--link", "100base-t", "--fps", "2000")
+    assert "100base-t cannot carry this: it is busy for" in run(*slow)[1]
+    assert json.loads(run(*slow, "--json")[1])["breaks"] == ["link_utilisation <= 1"]
+    assert "cannot carry" not in run(*slow[:-1], "25")[1]
+    assert json.loads(run(*slow[:-1], "25", "--json")[1])["breaks"] == []
+
+
+def test_a_batch_is_not_called_a_frame(run):
+    shown = run("evaluate", "lenet5", "--cut", "3", "--input", "4x1x32x32")[1]
+    assert "25 batches of 4/s" in shown and "mJ per batch of 4" in shown and "frame" not in shown.split("framing")[0]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

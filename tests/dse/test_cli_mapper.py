@@ -91,6 +91,32 @@ def test_a_plot_that_cannot_be_written_leaves_nothing(run: Typed, tmp_path: Path
     assert not list(tmp_path.glob(".levels*"))
 
 
+def test_a_network_shows_what_each_kind_of_layer_gets_out_of_the_array(run: Typed) -> None:
+    """Depthwise layers leave a weight-stationary array nearly idle: one channel has nothing to be summed up with."""
+    arguments = ("map", "mobilenet_v2", "--input", "1x3x32x32", "--accelerator", "simba_like")
+    status, out, _ = run(*arguments)
+    assert status == 0
+    kinds = {line.split()[0]: line.split() for line in out.splitlines() if line.split()[:1] and "%" in line}
+    layers = json.loads(run(*arguments, "--json")[1])
+    depthwise = [found for found in layers if found["shape"]["groups"] > 1]
+    cycles, macs = (sum(found[name] for found in depthwise) for name in ("cycles", "useful_macs"))
+    assert kinds["depthwise"][1] == str(len(depthwise)) == "17"
+    assert kinds["depthwise"][-1] == f"{macs / (256 * cycles):.1%}"
+    assert macs / (256 * cycles) < 0.05 < 0.5 < cycles / sum(found["cycles"] for found in layers)
+    assert kinds["all"][1] == str(len(layers))
+
+
+def test_padded_macs_are_shown_beside_the_useful_ones(run: Typed) -> None:
+    """LeNet's 6 and 10 output channels become 8 and 12 on simba_like, whose lanes come in fours."""
+    arguments = ("map", "lenet5", "--accelerator", "simba_like")
+    layers = {found["layer"]: found for found in json.loads(run(*arguments, "--json")[1])}
+    assert layers["conv1"]["macs"] * 6 == layers["conv1"]["useful_macs"] * 8
+    lines = {line.split()[0]: line.split() for line in run(*arguments)[1].splitlines() if line.split()}
+    assert lines["conv1"][2] == "+33.3%"
+    padded, useful = (sum(found[name] for found in layers.values()) for name in ("macs", "useful_macs"))
+    assert lines["all"][4] == f"{padded / useful - 1:+.1%}"
+
+
 def test_a_damaged_memo_is_cleared_away(run: Typed, tmp_path: Path) -> None:
     (tmp_path / "memo.db").write_bytes(b"SQLite format 3\0" + b"\xff" * 8192)
     status, _, errors = run("cache", "info")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from evaluators.breakdown import component_items
 from evaluators.components import dram_access_pj, mac
 from evaluators.dvfs import NODES, supply_v
 from evaluators.mapper.energy import price
@@ -178,3 +180,29 @@ def test_an_interrupt_while_layers_are_searched_is_an_interrupt() -> None:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("name", accelerators.names())
+@pytest.mark.parametrize("dvfs", ["on", "off", "sized"])
+def test_components_add_up_to_the_layers_and_the_area(name: str, dvfs: str) -> None:
+    chip, network = accelerators.build(name), _network(CONV, DEPTHWISE)
+    model = SensorModel(SensorSettings(dvfs=dvfs), Memo())
+    costs = model.layer_costs(network, chip, 400e6, "ddr3")
+    for before in (range(6), range(2), ()):
+        items = component_items(network, costs, list(before), "ddr3")
+        *parts, dram = items
+        assert component_items(network, replace(costs, simulator="a tool"), list(before), "ddr3") == tuple(
+            replace(item, dynamic_j=None) for item in items
+        )
+        assert sum(part.dynamic_j for part in parts) == pytest.approx(costs.dynamic_j[list(before)].sum(), rel=1e-9)
+        assert sum(part.leakage_j for part in parts) == pytest.approx(costs.leakage_j[list(before)].sum(), rel=1e-9)
+        assert dram.dynamic_j == pytest.approx(costs.dram_j[list(before)].sum(), rel=1e-9)
+        area = sum(part.area_mm2 for part in parts if part.area_mm2 is not None)
+        assert area == pytest.approx(model.area_mm2(chip, 400e6), rel=1e-9)
+    assert all(part.source for part in items) and dram.area_mm2 is None
+
+
+def test_what_is_not_computed_passes_through_the_outermost_buffer() -> None:
+    for name in accelerators.names():
+        chip = accelerators.build(name)
+        assert chip.levels[chip.outermost_buffer] is chip.on_chip[-1]
