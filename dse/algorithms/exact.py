@@ -127,4 +127,5 @@ ALGORITHM = Algorithm(
     storage="table",
     batch_size=32,
     proposer=None,
+    unit="architectures",
 )
