@@ -78,6 +78,10 @@ class Front:
         return sha256(values + np.ascontiguousarray(self.indices, dtype="<i8").tobytes()).hexdigest()
 
 
+_BLOCK = 256
+"""Vectors that are compared with the whole front at once."""
+
+
 class FrontStream:
     """Keeps the front of all designs added so far; memory grows with the front and its ties, nothing else."""
 
@@ -93,18 +97,33 @@ class FrontStream:
         """Distinct objective vectors on the front so far."""
         return len(self._distinct)
 
+    def beats(self, values: np.ndarray) -> np.ndarray:
+        """Which of these objective vectors (n, objectives) a point of the front beats: boolean (n,).
+
+        A point beats what is no better in any objective and worse in one.
+        """
+        beaten = np.zeros(len(values), dtype=bool)
+        if not self.size:
+            return beaten
+        if len(self.objectives) == 2:
+            # The front is sorted: of its points no worse in the first objective the last is best in the second.
+            at = np.searchsorted(self._distinct[:, 0], values[:, 0], side="right") - 1
+            rival = self._distinct[np.maximum(at, 0)]
+            return (at >= 0) & (rival[:, 1] <= values[:, 1]) & (rival < values).any(axis=1)
+        for start in range(0, len(values), _BLOCK):
+            part = values[start : start + _BLOCK, None]
+            no_worse = np.asarray((self._distinct <= part).all(axis=2))
+            better = np.asarray((self._distinct < part).any(axis=2))
+            beaten[start : start + _BLOCK] = np.any(no_worse & better, axis=1)
+        return beaten
+
     def surviving(self, values: np.ndarray) -> np.ndarray:
         """Which of these objective vectors (n, objectives) would be on the front: boolean (n,)."""
         from moocore import is_nondominated
 
-        if not len(values):
-            return np.zeros(0, dtype=bool)
-        kept = np.asarray(is_nondominated(values, keep_weakly=True), dtype=bool)
-        if self.size and kept.any():
-            candidates = np.flatnonzero(kept)
-            both = np.concatenate([self._distinct, values[candidates]])
-            alive = np.asarray(is_nondominated(both, keep_weakly=True), dtype=bool)[self.size :]
-            kept[candidates[~alive]] = False
+        kept = ~self.beats(values)
+        if kept.any():
+            kept[kept] = np.asarray(is_nondominated(values[kept], keep_weakly=True), dtype=bool)
         return kept
 
     def add(self, indices: np.ndarray, metrics: np.ndarray) -> None:

@@ -10,25 +10,34 @@ from typing import Any
 
 import numpy as np
 
-from dse import algorithms
 from dse.files import read_json
 from dse.front import Front
 from dse.store import Store, TableStore, read_store
 from dse.study import Constraint, Trial, parse_constraint
-from search_spaces.space import ARCHITECTURE_KNOBS
 from search_spaces.types import KnobValue
 
-__all__ = ["Baseline", "Counts", "Session", "StudyResult", "front_of", "read_result"]
+__all__ = ["MAPPING_COLUMNS", "Baseline", "Counts", "Session", "StudyResult", "front_of", "read_result"]
+
+
+MAPPING_COLUMNS = ("mapping_point", "mappings_changed")
+"""What a design has beside the metrics where all mappings are kept: the number of its combination on the front over
+mappings of the layers before its cut, from 1, and how many layers are not mapped for their least energy × latency."""
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Designs visited: `illegal` by reason, `infeasible` by constraint (a design may break several)."""
+    """Designs visited: `illegal` by reason, `infeasible` by constraint (a design may break several).
+
+    Where all mappings are kept, designs are `feasible` that no constraint excludes by itself, `bounded` of them are
+    beaten whatever their mappings, and `combinations` counts the legal designs with each choice of mappings.
+    """
 
     designs: int = 0
     feasible: int = 0
     illegal: Mapping[str, int] = field(default_factory=dict)
     infeasible: Mapping[str, int] = field(default_factory=dict)
+    bounded: int = 0
+    combinations: int = 0
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(
@@ -36,6 +45,8 @@ class Counts:
             self.feasible + other.feasible,
             dict(Counter(self.illegal) + Counter(other.illegal)),
             dict(Counter(self.infeasible) + Counter(other.infeasible)),
+            self.bounded + other.bounded,
+            self.combinations + other.combinations,
         )
 
     @classmethod
@@ -56,6 +67,7 @@ class Counts:
             "feasible": self.feasible,
             "illegal": dict(sorted(self.illegal.items())),
             "infeasible": dict(sorted(self.infeasible.items())),
+            **({"bounded": self.bounded, "combinations": self.combinations} if self.combinations else {}),
         }
 
 
@@ -126,19 +138,6 @@ class StudyResult:
         return self.folder.resolve().name
 
     @property
-    def unit(self) -> str:
-        """What a budget counts: "designs", or "architectures" with all their designs."""
-        return algorithms.load(self.question["algorithm"]).unit
-
-    @property
-    def visited(self) -> int:
-        """How much of a budget is used up."""
-        if self.unit == "designs":
-            return self.counts.designs
-        of_one = [len(values) for name, values in self.knobs.items() if name not in ARCHITECTURE_KNOBS]
-        return self.counts.designs // int(np.prod(of_one, dtype=object))
-
-    @property
     def knobs(self) -> dict[str, list[KnobValue]]:
         return {name: self.question[f"knob {name}"] for name in self.question["order"]}
 
@@ -179,9 +178,8 @@ def result_of(
     question = store.question()
     trials = store.trials()
     exact = False
-    if isinstance(store, TableStore) and algorithms.load(question["algorithm"]).unit == "architectures":
-        # Most designs of an architecture left no trial.
-        state = store.state() or {}
+    if question["algorithm"] == "exact":
+        state = (store.state() if isinstance(store, TableStore) else None) or {}
         counts = Counts(**state.get("counts", {}))
         baselines = [Baseline.from_json(b) for b in state.get("baselines", [])]
         exact = bool(state.get("complete", False))

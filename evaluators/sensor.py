@@ -251,19 +251,31 @@ class SensorModel:
         cycle_s = self._price(architecture).cycle_s
         return None if cycle_s is None else 1 / cycle_s
 
-    def layer_costs(self, network: Network, architecture: Architecture, clock_hz: float, dram: str) -> LayerCosts:
+    def layer_costs(
+        self,
+        network: Network,
+        architecture: Architecture,
+        clock_hz: float,
+        dram: str,
+        picks: Mapping[int, int] | None = None,
+    ) -> LayerCosts:
         """Energy and latency of every layer at a clock and with a DRAM type, each layer with its best mapping.
 
-        Raises IllegalDesign for a clock above the memory's limit or a component outside the tables; a layer that
-        does not map is NaN and named in `unmapped`, because it only matters if it runs here. Raises UserError where
-        the settings keep all mappings: then a layer has no one cost.
+        `picks` names for each layer the place of its mapping among the candidates instead. Raises IllegalDesign for a
+        clock above the memory's limit or a component outside the tables; a layer that does not map is NaN and named
+        in `unmapped`, because it only matters if it runs here. Raises UserError where the settings keep all mappings
+        and none are picked: then a layer has no one cost.
         """
         metric = self.settings.mapping
-        if metric == "pareto":
+        if metric == "pareto" and picks is None:
             raise UserError(MANY_COSTS)
         ready = self._ready(network, architecture)
         costs = self._at(ready, architecture, clock_hz, dram)
-        best = _best(metric, costs.latency_s, costs.energy_j)
+        if picks is None:
+            assert metric != "pareto"
+            best = _best(metric, costs.latency_s, costs.energy_j)
+        else:
+            best = np.array([picks.get(i, 0) for i in range(len(network.layers))])
         rows = np.arange(len(network.layers))
 
         def chosen(values: np.ndarray) -> np.ndarray:

@@ -115,7 +115,14 @@ class Sensor(Protocol):
         progress: Callable[[int, int], None] | None = None,
     ) -> None: ...
 
-    def layer_costs(self, network: Network, architecture: Architecture, clock_hz: float, dram: str) -> LayerCosts: ...
+    def layer_costs(
+        self,
+        network: Network,
+        architecture: Architecture,
+        clock_hz: float,
+        dram: str,
+        picks: Mapping[int, int] | None = None,
+    ) -> LayerCosts: ...
 
     def layer_fronts(self, network: Network, architecture: Architecture, clock_hz: float, dram: str) -> LayerFronts: ...
 
@@ -217,18 +224,40 @@ class System:
 
     # one design point
 
-    def metrics(self, point: DesignPoint) -> dict[str, float]:
+    def metrics(self, point: DesignPoint, mapping_point: int | None = None) -> dict[str, float]:
         """Every metric of one design point, in the order of `METRICS`. Raises IllegalDesign.
 
-        With all mappings kept it has no one value: raises UserError.
+        With all mappings kept they are those of the combination with the number `mapping_point`, from 1, on the
+        front over mappings of the layers before its cut; without one, raises UserError.
         """
-        if self._keeps_all:
-            raise UserError(MANY_COSTS)
+        return self._metrics(point, self._chosen(point, mapping_point))
+
+    def _chosen(self, point: DesignPoint, mapping_point: int | None) -> _SensorTable:
+        """The sums of a design's layers, each with the one mapping that counts. Raises IllegalDesign."""
         architecture, clock_hz, dram = _hardware(point)
-        cut, link = self._cut_and_link(point)
+        cut, _ = self._cut_and_link(point)
+        if self._keeps_all and mapping_point is None:
+            raise UserError(MANY_COSTS)
+        if not self._keeps_all and mapping_point is not None:
+            raise UserError('a mapping point is one of many mappings that mapping="pareto" keeps; leave it out')
         table = self._table(architecture, clock_hz, dram)
         if table.blocked[cut]:
             raise IllegalDesign(UNMAPPED, table.blocked[cut])
+        if mapping_point is None:
+            return table
+        fronts = table.layers
+        assert isinstance(fronts, LayerFronts)
+        front = RunningFronts(fronts).front(self._layers_before(cut))
+        if not 1 <= mapping_point <= len(front):
+            raise UserError(f"this design has mapping points 1 to {len(front)}, not {mapping_point}")
+        choice = front.choice(mapping_point - 1)
+        picks = {layer: int(fronts.candidates[layer, at]) for layer, at in choice.items()}
+        costs = self._sensor.layer_costs(self.network, architecture, clock_hz, dram, picks)
+        return self._sum_layers(costs, table.area_mm2)
+
+    def _metrics(self, point: DesignPoint, table: _SensorTable) -> dict[str, float]:
+        architecture, _, _ = _hardware(point)
+        cut, link = self._cut_and_link(point)
         sent = self._transfer(cut, link)
         found = self._combine(
             np.array([cut]),
@@ -277,12 +306,12 @@ class System:
         }
         return {name: " + ".join(sorted(sources[name] - {NOTHING}) or [NOTHING]) for name in METRICS}
 
-    def evaluate(self, point: DesignPoint) -> Evaluation:
-        """One design point, itemised per layer, link and node. Raises IllegalDesign."""
-        metrics = self.metrics(point)
-        architecture, clock_hz, dram = _hardware(point)
+    def evaluate(self, point: DesignPoint, mapping_point: int | None = None) -> Evaluation:
+        """One design point, itemised per layer, link and node. `mapping_point` and errors as in `metrics`."""
+        architecture, _, dram = _hardware(point)
         cut, link = self._cut_and_link(point)
-        costs = self._table(architecture, clock_hz, dram).layers
+        table = self._chosen(point, mapping_point)
+        metrics, costs = self._metrics(point, table), table.layers
         assert isinstance(costs, LayerCosts)
         before = sorted(self.network.cuts[cut].layers)
         layers = self.network.layers

@@ -75,10 +75,17 @@ class FakeSensor:
         if progress:
             progress(len(architectures), len(architectures))
 
-    def layer_costs(self, network: Network, architecture: Architecture, clock_hz: float, dram: str) -> LayerCosts:
+    def layer_costs(
+        self,
+        network: Network,
+        architecture: Architecture,
+        clock_hz: float,
+        dram: str,
+        picks: Mapping[int, int] | None = None,
+    ) -> LayerCosts:
         self.calls += 1
         energy_j, cycles, unmapped = self._layers(network, architecture, clock_hz)
-        for i, pick in self.picks.items():
+        for i, pick in (self.picks if picks is None else picks).items():
             slower, cheaper = self.MAPPINGS[pick]
             cycles[i], energy_j[i] = cycles[i] * slower, energy_j[i] * cheaper
         return LayerCosts(

@@ -1,31 +1,49 @@
 """The exact front of a finite space, architecture by architecture.
 
-For one architecture the evaluator gives every metric of every (cut, clock, DRAM, link) as arrays by prefix sums over
-the layers, so a million designs are a few thousand small tables. Only the front so far, its ties and the counts stay
-in memory. Every design of the space is either counted as illegal, as infeasible, or compared: the front is proven.
+For one architecture the evaluator gives every metric of every (cut, clock, DRAM, link) as arrays by sums over the
+layers, so a million designs are a few thousand small tables. Only the front so far, its ties and the counts stay in
+memory. Every design of the space is either counted as illegal, as infeasible, or compared: the front is proven.
+
+With all mappings kept (`mapping="pareto"`) a design stands for many combinations of its layers' mappings. The table
+then holds bounds that no combination is below, and only designs whose bound the front so far does not beat are
+summed up into their combinations; the others are counted as beaten by their bound.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dse.algorithms import Algorithm
-from dse.result import Baseline, Counts
+from dse.front import FrontStream
+from dse.result import MAPPING_COLUMNS, Baseline, Counts
+from dse.study import Trial
+from evaluators.sensor import MANY_COSTS
+from search_spaces.errors import UserError
 from search_spaces.space import ARCHITECTURE_KNOBS, SearchSpace
 
 if TYPE_CHECKING:
+    from dse.run import _Run
+    from dse.store import TableStore
     from dse.study import Constraint, Evaluator, StudySpec
 
-__all__ = ["ALGORITHM", "Baselines", "Table", "design_of", "table"]
+__all__ = ["ALGORITHM", "Baselines", "Table", "check_mappings", "design_of", "enumerate_space", "table"]
+
+_POINTS_PER_DESIGN = 2**20
+"""Combinations of one design have the positions from design × this."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """All designs of one architecture: `indices` (n, knobs), `metrics` (n, columns), and which are possible (n,)."""
+    """Designs of one architecture: `indices` (n, knobs), `metrics` (n, columns), and which are possible (n,).
+
+    `counts` are those of all designs of the architecture, also where the table holds only some.
+    """
 
     columns: tuple[str, ...]
     indices: np.ndarray
@@ -35,31 +53,66 @@ class Table:
     counts: Counts
 
 
+class _Grid:
+    """All designs of one architecture laid flat, one row each; what stands against them is counted at once."""
+
+    def __init__(
+        self, space: SearchSpace, architecture: Sequence[int], block: Any, constraints: Sequence[Constraint]
+    ) -> None:
+        self._space = space
+        self._architecture = architecture
+        self._block = block
+        self._others = [k for k, knob in enumerate(space.knobs) if knob.name not in ARCHITECTURE_KNOBS]
+        self._own = [k for k, knob in enumerate(space.knobs) if knob.name in ARCHITECTURE_KNOBS]
+        self.shape = tuple(space.shape[k] for k in self._others)
+        self.size = int(np.prod(self.shape))
+        self.columns = tuple(block.metrics)
+        self.legal: np.ndarray = np.broadcast_to(block.legal, self.shape).reshape(self.size)
+        self.feasible = self.legal.copy()
+        infeasible: dict[str, int] = {}
+        for constraint in constraints:
+            broken = self.legal & (constraint.violation({constraint.metric: self.column(constraint.metric)}) > 0)
+            if broken.any():
+                infeasible[str(constraint)] = int(broken.sum())
+            self.feasible &= ~broken
+        self.counts = Counts(self.size, int(self.feasible.sum()), dict(block.illegal_counts), infeasible)
+
+    def column(self, name: str) -> np.ndarray:
+        column: np.ndarray = np.broadcast_to(self._block.metrics[name], self.shape).reshape(self.size)
+        return column
+
+    def values(self, names: Sequence[str], rows: np.ndarray) -> np.ndarray:
+        """Metrics of some designs, (rows, names)."""
+        return np.stack([self.column(name)[rows] for name in names], axis=1)
+
+    def indices(self, rows: np.ndarray) -> np.ndarray:
+        """Knob indices of some designs, (rows, knobs)."""
+        indices = np.empty((len(rows), len(self._space.knobs)), dtype=np.int64)
+        indices[:, self._others] = self.cells(rows)
+        indices[:, self._own] = np.asarray(self._architecture)
+        return indices
+
+    def cells(self, rows: np.ndarray) -> np.ndarray:
+        """Where some designs stand on the axes of the block, (rows, axes)."""
+        return np.stack(np.unravel_index(rows, self.shape), axis=1)
+
+    def table(self, rows: np.ndarray) -> Table:
+        metrics = self.values(self.columns, rows)
+        return Table(self.columns, self.indices(rows), metrics, self.legal[rows], self.feasible[rows], self.counts)
+
+
 def table(
     evaluator: Evaluator, space: SearchSpace, architecture: Sequence[int], constraints: Sequence[Constraint]
 ) -> Table:
-    """Every design with this choice of the architecture knobs, with its metrics and what stands against it."""
+    """Every design with this choice of the architecture knobs, with its metrics and what stands against it.
+
+    Raises UserError where all mappings are kept: then a design has many metrics.
+    """
     block = evaluator.architecture_block(space, architecture)
-    others = [k for k, knob in enumerate(space.knobs) if knob.name not in ARCHITECTURE_KNOBS]
-    own = [k for k, knob in enumerate(space.knobs) if knob.name in ARCHITECTURE_KNOBS]
-    shape = tuple(space.shape[k] for k in others)
-    n = int(np.prod(shape))
-    indices = np.empty((n, len(space.knobs)), dtype=np.int64)
-    indices[:, others] = np.indices(shape).reshape(len(others), n).T
-    indices[:, own] = np.asarray(architecture)
-    columns = tuple(block.metrics)
-    legal = np.broadcast_to(block.legal, shape).reshape(n)
-    metrics = np.stack([np.broadcast_to(block.metrics[name], shape).reshape(n) for name in columns], axis=1)
-    feasible = legal.copy()
-    infeasible: dict[str, int] = {}
-    for constraint in constraints:
-        column = metrics[:, columns.index(constraint.metric)]
-        broken = legal & (constraint.violation({constraint.metric: column}) > 0)
-        if broken.any():
-            infeasible[str(constraint)] = int(broken.sum())
-        feasible &= ~broken
-    counts = Counts(n, int(feasible.sum()), dict(block.illegal_counts), infeasible)
-    return Table(columns, indices, metrics, legal, feasible, counts)
+    if block.combinations is not None:
+        raise UserError(MANY_COSTS)
+    grid = _Grid(space, architecture, block, constraints)
+    return grid.table(np.arange(grid.size))
 
 
 def design_of(space: SearchSpace, architecture: Sequence[int]) -> tuple[int, ...]:
@@ -82,6 +135,22 @@ class Baselines:
         self._objectives = spec.objectives
         self._constraints = spec.constraints
         self._best = {baseline.label: baseline for baseline in known}
+
+    def wanted(self, cuts: np.ndarray, legal: np.ndarray, feasible: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Which designs may be better than the baselines so far, from bounds on their objectives: boolean (n,).
+
+        `cuts` (n,) are indices of the cut knob, `values` (n, objectives) the least that each objective can be.
+        """
+        wanted = np.zeros(len(cuts), dtype=bool)
+        for place, cut in self._places.items():
+            for k, objective in enumerate(self._objectives):
+                known = self._best.get(f"{place}, least {objective}")
+                better = np.full(len(cuts), True)
+                if known is not None:
+                    as_good = values[:, k] <= known.metrics[objective]
+                    better = (feasible | as_good) if known.broken else (feasible & as_good)
+                wanted |= better & legal & (cuts == cut)
+        return wanted
 
     def add(self, table: Table) -> None:
         for place, cut in self._places.items():
@@ -121,11 +190,209 @@ class Baselines:
         return tuple(self._best.values())
 
 
+ON_MAPPINGS = frozenset(
+    {
+        "sensor_energy_j",
+        "accelerator_energy_j",
+        "latency_s",
+        "sensor_latency_s",
+        "throughput_fps",
+        "sensor_power_w",
+        "total_energy_j",
+    }
+)
+"""Metrics that a layer's mapping changes: all get worse, or stay, when its energy or latency grows."""
+
+
+def check_mappings(spec: StudySpec) -> None:
+    """Refuse what the front over mappings cannot answer. Raises UserError.
+
+    Only the combinations that no other beats are looked at, so a constraint must not favour those that are beaten.
+    """
+    if spec.algorithm != "exact":
+        raise UserError(
+            f'mapping="pareto" gives a design many costs, which only algorithm exact compares, not {spec.algorithm}; '
+            'take mapping="edp", "delay" or "energy"'
+        )
+    for constraint in spec.constraints:
+        bound = constraint.maximum if constraint.metric == "throughput_fps" else constraint.minimum
+        if constraint.metric in ON_MAPPINGS and bound is not None:
+            raise UserError(
+                f'{constraint} asks for worse mappings than there are, which mapping="pareto" leaves out; '
+                'drop it, or take mapping="edp", "delay" or "energy"'
+            )
+
+
+class _Enumeration:
+    """The front, the baselines and the counts of the architectures visited so far."""
+
+    def __init__(
+        self, spec: StudySpec, evaluator: Evaluator, counts: Counts, best: Sequence[Baseline], known: Sequence[Trial]
+    ) -> None:
+        self._spec = spec
+        self._evaluator = evaluator
+        self._known = known
+        self._stream: FrontStream | None = None
+        self.counts = counts
+        self.baselines = Baselines(spec, best)
+
+    @property
+    def size(self) -> int:
+        return self._stream.size if self._stream is not None else 0
+
+    def visit(self, architecture: Sequence[int]) -> None:
+        """Add all designs of one architecture."""
+        spec = self._spec
+        block = self._evaluator.architecture_block(spec.space, architecture)
+        grid = _Grid(spec.space, architecture, block, spec.constraints)
+        if block.combinations is None:
+            self._add_designs(grid)
+        else:
+            self._add_combinations(grid, architecture, block.combinations)
+
+    def _front_so_far(self, columns: tuple[str, ...]) -> FrontStream:
+        if self._stream is None:
+            self._stream = FrontStream(self._spec.objectives, columns)
+            if self._known:
+                self._stream.add(
+                    np.array([trial.indices for trial in self._known]),
+                    np.array([[(trial.metrics or {})[name] for name in columns] for trial in self._known]),
+                )
+                self._known = ()
+        return self._stream
+
+    def _add_designs(self, grid: _Grid) -> None:
+        stream = self._front_so_far(grid.columns)
+        rows = np.flatnonzero(grid.feasible)
+        found = grid.table(rows[stream.surviving(grid.values(self._spec.objectives, rows))])
+        stream.add(found.indices, found.metrics)
+        rows = np.arange(grid.size)
+        values = grid.values(self._spec.objectives, rows)
+        wanted = self.baselines.wanted(grid.cells(rows)[:, 0], grid.legal, grid.feasible, values)
+        self.baselines.add(grid.table(np.flatnonzero(wanted)))
+        self.counts += grid.counts
+
+    def _add_combinations(self, grid: _Grid, architecture: Sequence[int], combinations: int) -> None:
+        spec, columns = self._spec, (*grid.columns, *MAPPING_COLUMNS)
+        stream = self._front_so_far(columns)
+        everything = np.arange(grid.size)
+        bounds = grid.values(spec.objectives, everything)
+        beaten = grid.feasible.copy()
+        beaten[grid.feasible] = stream.beats(bounds[grid.feasible])
+        wanted = self.baselines.wanted(grid.cells(everything)[:, 0], grid.legal, grid.feasible, bounds)
+        rows = np.flatnonzero((grid.feasible & ~beaten) | wanted)
+        if len(rows):
+            found = self._evaluator.combinations(spec.space, architecture, grid.cells(rows))
+            metrics = np.stack([*(found.metrics[name] for name in grid.columns), found.point, found.changed], axis=1)
+            feasible = np.ones(len(metrics), dtype=bool)
+            for constraint in spec.constraints:
+                column = metrics[:, columns.index(constraint.metric)]
+                feasible &= constraint.violation({constraint.metric: column}) <= 0
+            indices = grid.indices(rows)[found.cell]
+            legal = np.ones(len(metrics), dtype=bool)
+            self.baselines.add(Table(columns, indices, metrics, legal, feasible, grid.counts))
+            stream.add(indices[feasible], metrics[feasible])
+        self.counts += replace(grid.counts, bounded=int(beaten.sum()), combinations=combinations)
+
+    def front(self) -> dict[int, Trial]:
+        """The front so far by position."""
+        if self._stream is None:
+            return {}
+        front = self._stream.front()
+        if not len(front):
+            return {}
+        positions = np.ravel_multi_index(tuple(front.indices.T), self._spec.space.shape)
+        if MAPPING_COLUMNS[0] in front.columns:
+            positions = positions * _POINTS_PER_DESIGN + front.column(MAPPING_COLUMNS[0]).astype(np.int64)
+        return {
+            int(position): Trial(int(position), tuple(map(int, front.indices[i])), front.row(i))
+            for i, position in enumerate(positions)
+        }
+
+
+class _TimeIsUpError(Exception):
+    """The time limit struck while layers were mapped; those that are mapped are in the memo."""
+
+
+def enumerate_space(run: _Run, store: TableStore) -> str:
+    """All architectures in order, committed in batches; says whether it got through or why it stopped.
+
+    A time limit is looked at after every architecture, and after every few layers that are mapped.
+    """
+    spec, space = run.spec, run.spec.space
+    n_architectures = prod(len(knob.values) for knob in space.architecture_knobs)
+    per_architecture = space.size // n_architectures
+    state = store.state() or {"next": 0, "counts": {}, "best": [], "complete": False}
+    counts = Counts(**state["counts"])
+    run.resumed = counts.designs
+    run.progress.start("exact", space.size, counts.designs)
+    if state["complete"]:
+        return "space"
+
+    stored = store.trials()
+    kept = {trial.position for trial in stored}
+    best = [Baseline.from_json(b) for b in state["best"]]
+    found = _Enumeration(spec, run.evaluator, counts, best, stored)
+    committed = visited = int(state["next"])
+
+    def commit() -> None:
+        nonlocal committed, kept
+        front = found.front()
+        state = {
+            "next": visited,
+            "counts": found.counts.as_json(),
+            "best": [baseline.as_json() for baseline in found.baselines.best()],
+            "baselines": [baseline.as_json() for baseline in found.baselines.all()],
+            "complete": visited == n_architectures,
+        }
+        with run.interrupts.shielded():
+            store.replace([trial for p, trial in front.items() if p not in kept], sorted(kept - front.keys()), state)
+            kept = set(front)
+            run.new += per_architecture * (visited - committed)
+            committed = visited
+
+    remaining = islice(space.architectures(), visited, None)
+    while batch := list(islice(remaining, ALGORITHM.batch_size)):
+        for architecture in _mapped(run, batch, first=not run.new):
+            found.visit(architecture)
+            visited += 1
+            run.calls += 1
+            run.progress.update(found.counts.designs, found.size, run.memo_hits)
+            if run.out_of_time:
+                break
+        commit()
+        if run.out_of_time and visited < n_architectures:
+            return "time limit"
+    return "space"
+
+
+def _mapped(run: _Run, batch: Sequence[tuple[int, ...]], *, first: bool) -> Iterator[tuple[int, ...]]:
+    """The architectures of a batch with their layers mapped; none where the time is up before.
+
+    The `first` architecture of a run is given out in any case: every run gets on, however short its time.
+    """
+
+    def told(done: int, total: int) -> None:
+        run.progress.preparing(done, total)
+        if run.out_of_time:
+            raise _TimeIsUpError
+
+    points = [run.spec.space.decode(design_of(run.spec.space, architecture)) for architecture in batch]
+    if first and run.deadline is not None:
+        run.evaluator.prepare(points[:1], workers=run.workers, progress=run.progress.preparing)
+        yield batch[0]
+        batch, points = batch[1:], points[1:]
+    try:
+        run.evaluator.prepare(points, workers=run.workers, progress=told)
+    except _TimeIsUpError:
+        return
+    yield from batch
+
+
 ALGORITHM = Algorithm(
     name="exact",
-    summary="every design by prefix sums: the proven front of the space",
+    summary="every design by sums over layers: the proven front of the space",
     storage="table",
     batch_size=32,
     proposer=None,
-    unit="architectures",
 )

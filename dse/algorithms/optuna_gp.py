@@ -37,9 +37,8 @@ def _proposer(spec: StudySpec) -> OptunaProposer:
 
 ALGORITHM = Algorithm(
     name="optuna-gp",
-    summary="Gaussian processes, expected hypervolume improvement (Optuna)",
+    summary="Gaussian processes, expected hypervolume improvement (Optuna; up to some 300 designs)",
     storage="optuna",
     batch_size=10,
     proposer=_proposer,
-    budget=300,
 )

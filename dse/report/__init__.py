@@ -10,9 +10,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from dse.certificate import certificate_of
 from dse.files import read_json, write_atomic, write_json, write_text
 from dse.front import hypervolume, reference_point
-from dse.result import StudyResult
+from dse.result import MAPPING_COLUMNS, StudyResult
 from dse.study import fingerprint
 from search_spaces.accelerators import TEMPLATE
 
@@ -31,7 +32,9 @@ def designs(result: StudyResult) -> list[dict[str, Any]]:
     for number, (start, end) in enumerate(result.front.groups(), start=1):
         for i in range(start, end):
             indices = [int(k) for k in result.front.indices[i]]
-            rows.append({"front_point": number} | result.front.row(i) | result.design(indices) | {"indices": indices})
+            figures: dict[str, Any] = dict(result.front.row(i))
+            figures |= {name: int(figures[name]) for name in MAPPING_COLUMNS if name in figures}
+            rows.append({"front_point": number} | figures | result.design(indices) | {"indices": indices})
     return rows
 
 
@@ -54,11 +57,13 @@ def run_record(result: StudyResult) -> dict[str, Any]:
             "value": hypervolume(front, reference),
             "reference_point": dict(zip(front.objectives, map(float, reference), strict=True)),
         }
+    certificate = certificate_of(result)
+    if certificate is not None:
+        record["certificate"] = certificate.as_json()
     if session is not None:
         record |= {
             "stopped_by": session.stopped_by,
             "budget": session.budget,
-            "budget_unit": result.unit,
             "resumed_trials": session.resumed_trials,
             "new_trials": session.new_trials,
             "reclaimed_trials": session.reclaimed_trials,

@@ -10,10 +10,11 @@ from rich.console import Console, Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from dse.certificate import certificate_of
 from dse.choose import smallest
 from dse.report import describe_hardware
 from dse.report.labels import number
-from dse.result import StudyResult
+from dse.result import MAPPING_COLUMNS, StudyResult
 from search_spaces import accelerators
 
 __all__ = ["console", "front_table", "summary"]
@@ -74,6 +75,10 @@ def front_table(result: StudyResult, limit: int | None = None, *, wide: bool = T
         table.add_column(heading, justify="right", no_wrap=True)
     for name in extra:
         table.add_column(name.replace("_", "\n"), justify="right")
+    point_of, changed_in = MAPPING_COLUMNS
+    mapped = point_of in result.front.columns
+    if mapped:
+        table.add_column("mappings\n(changed)", justify="right")
     table.add_column("equal\ndesigns", justify="right")
 
     def cells(point: str, cut: str, knobs: Mapping[str, Any], metrics: Mapping[str, float], equal: str) -> list[str]:
@@ -81,7 +86,8 @@ def front_table(result: StudyResult, limit: int | None = None, *, wide: bool = T
         shown += [str(knobs["dram"])] if several_drams else []
         shown += [str(knobs["link"])]
         shown += [number(metrics[name] * scale) for name, _, scale in figures]
-        return [*shown, *(number(metrics[name]) for name in extra), equal]
+        mapping = f"{metrics[point_of]:.0f} ({metrics[changed_in]:.0f})" if mapped else ""
+        return [*shown, *(number(metrics[name]) for name in extra), *([mapping] if mapped else []), equal]
 
     groups = result.front.groups()
     for point, (start, end) in enumerate(groups if limit is None else groups[:limit], start=1):
@@ -99,6 +105,12 @@ def front_table(result: StudyResult, limit: int | None = None, *, wide: bool = T
     notes = broken
     if any(name.endswith("_buffer_scale") for name in searched):
         notes.append("in, w, acc: input, weight and accumulation buffers, times the template's own size.")
+    if mapped:
+        notes.append(
+            "mappings: the point on the network's front over mappings before the cut, which "
+            "`paretocut map NETWORK --metric pareto --cut CUT --clock-mhz MHZ …` lists; in brackets how many layers "
+            "are not mapped for their own least energy × latency."
+        )
     notes += _word_widths(result)
     beaten = _beaten_by_baselines(result)
     if beaten:
@@ -115,8 +127,7 @@ def front_table(result: StudyResult, limit: int | None = None, *, wide: bool = T
     if result.provenance:
         notes.append(_sources(result.provenance))
     if result.baselines and result.question["algorithm"] != "exact":
-        over = "on this front" if result.unit == "designs" else "visited"
-        notes.append(f"Baselines are the best over the accelerators {over}.")
+        notes.append("Baselines are the best over the accelerators on this front.")
     return Group(table, *(Text(note, style="dim") for note in notes))
 
 
@@ -168,16 +179,16 @@ def summary(result: StudyResult) -> str:
         lines.append(f"{sum(counts.illegal.values()):,} cannot exist: {_listed(counts.illegal)}.")
     if counts.infeasible:
         lines.append(f"Not feasible: {_listed(counts.infeasible)}.")
+    certificate = certificate_of(result)
+    if certificate is not None and certificate.complete:
+        lines.append(f"{certificate}.")
     if not len(result.front):
         lines.append("No feasible design was found: loosen a constraint or visit more designs.")
     session = result.session
     if session is not None:
-        stopped_by = session.stopped_by
-        if stopped_by == "budget" and result.unit == "architectures":
-            stopped_by = f"budget ({session.budget:,} architectures)"
         resumed = f"{session.resumed_trials:,} taken over, " if session.resumed_trials else ""
         lines.append(
-            f"{resumed}{session.new_trials:,} new in {session.seconds:.1f} s; stopped by {stopped_by}; "
+            f"{resumed}{session.new_trials:,} new in {session.seconds:.1f} s; stopped by {session.stopped_by}; "
             f"memo: {session.memo_hits:,} hits, {session.memo_misses:,} misses."
         )
     return "\n".join(lines)

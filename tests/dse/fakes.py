@@ -32,6 +32,7 @@ class FakeBlock:
     metrics: dict[str, np.ndarray]
     legal: np.ndarray
     illegal_counts: dict[str, int]
+    combinations: None = None
 
 
 def network() -> Network:
@@ -170,6 +171,9 @@ class FakeEvaluator:
             for name, value in found.items():
                 metrics[name][at] = value
         return FakeBlock(metrics, legal, counts)
+
+    def combinations(self, space: SearchSpace, arch_indices: Sequence[int], cells: np.ndarray) -> Any:
+        raise NotImplementedError("the fake has one mapping per layer")
 
     def provenance(self, point: Any) -> dict[str, str]:
         return dict.fromkeys(self._figures(point), "made up")

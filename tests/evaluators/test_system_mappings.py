@@ -28,6 +28,7 @@ SPACE = sensor_edge_space(
     clock_mhz=(100, 600),
     links=("100base-t", "1000base-t"),
 )
+WHOLE = SPACE.decode((len(NETWORK.cuts) - 1, *(0 for _ in SPACE.knobs[1:])))
 PARETO = SystemSettings(sensor=SensorSettings(mapping="pareto"))
 
 
@@ -59,6 +60,7 @@ def test_combinations_equal_one_evaluation_for_each() -> None:
         for row in rows:
             metrics = {name: float(found.metrics[name][row]) for name in METRICS}
             assert metrics in costs
+            assert kept.metrics(SPACE.decode(block.indices(cell)), int(found.point[row])) == metrics
         for name in METRICS:
             bound = block.metrics[name][cell]
             worst = max if name == "throughput_fps" else min
@@ -66,12 +68,23 @@ def test_combinations_equal_one_evaluation_for_each() -> None:
 
 
 def test_a_design_with_many_costs_has_no_single_one() -> None:
-    kept = system(PARETO)
-    point = SPACE.decode(SPACE.indices_of(SPACE.size - 1))
+    kept, point = system(PARETO), WHOLE
     with pytest.raises(UserError, match='ask for "edp", "delay" or "energy"'):
         kept.metrics(point)
     with pytest.raises(UserError, match="many costs"):
         kept.evaluate(point)
+    with pytest.raises(UserError, match=r"mapping points 1 to \d+, not 65"):
+        kept.metrics(point, 65)
+    with pytest.raises(UserError, match="leave it out"):
+        system(SystemSettings()).metrics(point, 1)
+
+
+def test_a_combination_is_itemised_layer_by_layer() -> None:
+    for number in (1, 5):
+        found = system(PARETO).evaluate(WHOLE, number)
+        assert found.metrics == system(PARETO).metrics(WHOLE, number)
+        assert sum(layer.energy_j for layer in found.layers) == pytest.approx(found.metrics["accelerator_energy_j"])
+        assert sum(layer.latency_s for layer in found.layers) == pytest.approx(found.metrics["sensor_latency_s"])
 
 
 def test_provenance_does_not_depend_on_the_mapping() -> None:
