@@ -52,7 +52,10 @@ from search_spaces.types import KnobValue, Network
 if TYPE_CHECKING:
     from evaluators.memo import Memo
 
-__all__ = ["METRICS", "UNITS", "VERSION", "Block", "Combinations", "Sensor", "System", "SystemSettings"]
+__all__ = [
+    "METRICS", "UNITS", "VERSION", "Block", "Combinations", "Sensor", "System", "SystemSettings", "hardware",
+    "network_identity",
+]  # fmt: skip
 
 VERSION = "2"
 """Raised by hand when an answer of this module changes."""
@@ -234,7 +237,7 @@ class System:
 
     def _chosen(self, point: DesignPoint, mapping_point: int | None) -> _SensorTable:
         """The sums of a design's layers, each with the one mapping that counts. Raises IllegalDesign."""
-        architecture, clock_hz, dram = _hardware(point)
+        architecture, clock_hz, dram = hardware(point)
         cut, _ = self._cut_and_link(point)
         if self._keeps_all and mapping_point is None:
             raise UserError(MANY_COSTS)
@@ -256,7 +259,7 @@ class System:
         return self._sum_layers(costs, table.area_mm2)
 
     def _metrics(self, point: DesignPoint, table: _SensorTable) -> dict[str, float]:
-        architecture, _, _ = _hardware(point)
+        architecture, _, _ = hardware(point)
         cut, link = self._cut_and_link(point)
         sent = self._transfer(cut, link)
         found = self._combine(
@@ -273,7 +276,7 @@ class System:
 
     def provenance(self, point: DesignPoint) -> dict[str, str]:
         """Where each metric of a design comes from: measured, table, interpolated, simulated. Raises IllegalDesign."""
-        architecture, clock_hz, dram = _hardware(point)
+        architecture, clock_hz, dram = hardware(point)
         cut, _ = self._cut_and_link(point)
         before = self.network.cuts[cut].layers
         costs = self._table(architecture, clock_hz, dram).layers
@@ -308,7 +311,7 @@ class System:
 
     def evaluate(self, point: DesignPoint, mapping_point: int | None = None) -> Evaluation:
         """One design point, itemised per layer, link and node. `mapping_point` and errors as in `metrics`."""
-        architecture, _, dram = _hardware(point)
+        architecture, _, dram = hardware(point)
         cut, link = self._cut_and_link(point)
         table = self._chosen(point, mapping_point)
         metrics, costs = self._metrics(point, table), table.layers
@@ -524,14 +527,8 @@ class System:
             node["edge_device"] = asdict(devices.get(self.settings.edge.rpartition(":")[2]))
             for name in ("edge_runs", "edge_threads"):
                 del settings[name]
-        cuts = [(cut.name, sorted(cut.layers), cut.tensors) for cut in self.network.cuts]
         return {
-            "network": {
-                "name": self.network.name,
-                "input": list(self.network.input.shape),
-                "cut_mode": self.network.cut_mode,
-                "graph": _digest((self.network.layers, cuts)),
-            },
+            "network": network_identity(self.network),
             "settings": settings,
             **node,
             "versions": {
@@ -687,7 +684,19 @@ def _build(values: dict[str, KnobValue]) -> Architecture:
     return accelerators.build(str(values["accelerator"]), parameters)
 
 
-def _hardware(point: DesignPoint) -> tuple[Architecture, float, str]:
+def network_identity(network: Network) -> dict[str, Any]:
+    """What of a network a study's figures depend on, JSON-able."""
+    cuts = [(cut.name, sorted(cut.layers), cut.tensors) for cut in network.cuts]
+    return {
+        "name": network.name,
+        "input": list(network.input.shape),
+        "cut_mode": network.cut_mode,
+        "graph": _digest((network.layers, cuts)),
+    }
+
+
+def hardware(point: DesignPoint) -> tuple[Architecture, float, str]:
+    """The sensor node of a design point: its accelerator, clock in Hz and DRAM. Raises IllegalDesign."""
     sensor = point.nodes[0]
     return _build(dict(_architecture_items(point))), _clock_hz(sensor["clock_mhz"]), str(sensor["dram"])
 

@@ -20,14 +20,28 @@ RECORDED = EXCERPTS / "timeloop" / "recorded_runs"
 class StandIn:
     """What the stand-in does next, and the folders it ran in so far."""
 
-    def __init__(self, patch: pytest.MonkeyPatch, calls: Path) -> None:
+    def __init__(self, patch: pytest.MonkeyPatch, folder: Path) -> None:
         self._patch = patch
-        self._calls = calls
+        self._folder = folder
+        self._calls = folder / "calls"
 
-    def does(self, case: str, *, seconds: float | None = None) -> None:
+    def does(self, case: str, *, seconds: float | None = None, instead: dict[bytes, bytes] | None = None) -> None:
+        """Replay this recorded run, or behave as `timeloop_tool` says; with other text `instead` in its results."""
         self._patch.setenv("STANDIN_CASE", case)
         if seconds is not None:
             self._patch.setenv("STANDIN_SECONDS", str(seconds))
+        if instead is None:
+            return
+        altered = self._folder / "altered"
+        shutil.rmtree(altered, ignore_errors=True)
+        shutil.copytree(RECORDED / case, altered / case)
+        for packed in (altered / case).glob("*.gz"):
+            text = gzip.decompress(packed.read_bytes())
+            for old, new in instead.items():
+                assert old in text
+                text = text.replace(old, new)
+            packed.write_bytes(gzip.compress(text))
+        self._patch.setenv("STANDIN_RECORDED", str(altered))
 
     @property
     def folders(self) -> list[Path]:
@@ -55,7 +69,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
     monkeypatch.setattr("tempfile.tempdir", None)
     monkeypatch.setenv("STANDIN_RECORDED", str(RECORDED))
     monkeypatch.setenv("STANDIN_CALLS", str(tmp_path / "calls"))
-    return StandIn(monkeypatch, tmp_path / "calls")
+    return StandIn(monkeypatch, tmp_path)
 
 
 @pytest.fixture

@@ -1,0 +1,132 @@
+"""`paretocut verify`: a front judged by Timeloop itself."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dse.cli._options import AsJson, Cache, open_memo
+
+if TYPE_CHECKING:
+    from dse.verify import Verification
+
+__all__ = ["register"]
+
+_ROWS = 20
+"""Rows of a table on the screen; --json has them all."""
+
+_LINE_SECONDS = 10.0
+
+
+def register(app: typer.Typer) -> None:
+    app.command("verify")(_verify)
+
+
+def _verify(
+    folder: Annotated[Path, typer.Argument(help="A folder of results.")],
+    designs: Annotated[int | None, typer.Option(min=1, help="Designs of the front.", show_default="all")] = None,
+    search: Annotated[
+        bool, typer.Option("--search/--no-search", help="Run timeloop-mapper too (seconds per layer).")
+    ] = True,
+    workers: Annotated[int, typer.Option(min=1, help="Runs of the tool at once.")] = 1,
+    script: Annotated[
+        Path | None, typer.Option(help="The study's script, where its network has no name of its own.")
+    ] = None,
+    keep_runs: Annotated[
+        Path | None, typer.Option(help="Keep the inputs and outputs of every run here.", show_default="none")
+    ] = None,
+    cache: Cache = None,
+    as_json: AsJson = False,
+) -> None:
+    """Judge a front by Timeloop: its counts for our mappings, and what its own mapper finds.
+
+    Exit status 1 where timeloop-model counts otherwise or timeloop-mapper finds a better mapping.
+
+    paretocut verify results/squeezenet-exact-s1 --designs 10
+    """
+    from dse.cli._script import question_in
+    from dse.result import read_result
+    from dse.verify import verify
+
+    shown = time.monotonic()
+
+    def progress(tool: str, done: int, total: int) -> None:
+        nonlocal shown
+        if time.monotonic() - shown > _LINE_SECONDS:
+            shown = time.monotonic()
+            typer.echo(f"{tool}: {done:,} of {total:,} layers", err=True)
+
+    result = read_result(folder)
+    network = None if script is None else question_in(script)().network
+    with open_memo(cache) as memo:
+        found = verify(
+            result,
+            memo,
+            network=network,
+            designs=designs,
+            search=search,
+            workers=workers,
+            runs=keep_runs,
+            progress=progress,
+        )
+    if as_json:
+        typer.echo(json.dumps(found.to_json(), indent=2))
+    else:
+        _show(found)
+    if not found.holds:
+        raise typer.Exit(1)
+
+
+def _show(found: Verification) -> None:
+    from statistics import median
+
+    from rich.table import Table
+
+    from dse.report.table import console
+
+    out = console()
+    out.print(
+        f"{found.folder}: {found.designs} of {found.front_designs} designs of the front; {', '.join(found.tools)}"
+    )
+    equal = len(found.model) - len(found.different)
+    out.print(
+        f"timeloop-model on our mappings: {equal} of {len(found.model)} equal in cycles, energy and every count of "
+        "every level"
+    )
+    for row in found.different[:_ROWS]:
+        out.print(f"  {row.layer} on {row.accelerator}, {row.mapping}: {'; '.join(row.differences[:4])}", markup=False)
+    if not found.search:
+        return
+    ratios = found.ratios()
+    metric = found.search[0].metric
+    table = Table(header_style="bold")
+    for heading in ("layer", "accelerator", "PEs, buffer"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("cycles", "tool's\ncycles", "energy\nµJ", "tool's\nµJ", f"{metric}\ntool / ours"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    worst_first = sorted(found.search, key=lambda row: -(row.ratio or float("inf")))
+    for searched in worst_first[:_ROWS]:
+        theirs = ("none", "found", "")
+        if searched.tool_energy_j is not None and searched.ratio is not None:
+            theirs = (f"{searched.tool_cycles:,}", f"{searched.tool_energy_j * 1e6:.4g}", f"{searched.ratio:.3f}")
+        table.add_row(
+            searched.layer, searched.accelerator, _size(dict(searched.parameters)), f"{searched.cycles:,}", theirs[0],
+            f"{searched.energy_j * 1e6:.4g}", theirs[1], theirs[2],
+        )  # fmt: skip
+    out.print(table)
+    if len(found.search) > _ROWS:
+        out.print(f"the {_ROWS} largest of {len(found.search)} ratios; --json has them all")
+    if ratios:
+        out.print(
+            f"timeloop-mapper: {len(found.better)} of {len(found.search)} layers better than ours; its {metric} is "
+            f"{median(ratios):.3g} times our optimum at the median, {ratios[-1]:.3g} times at worst"
+        )
+    out.print("per group of a layer; energies of the tables at 5 ns, before clock, supply and leakage", style="dim")
+
+
+def _size(parameters: dict[str, Any]) -> str:
+    return f"{parameters['pe_cols']}×{parameters['pe_rows']}, {parameters['glb_kib']} KiB"
