@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from dse import algorithms
 from dse.files import read_json
 from dse.front import Front
 from dse.store import Store, TableStore, read_store
 from dse.study import Constraint, Trial, parse_constraint
+from search_spaces.space import ARCHITECTURE_KNOBS
 from search_spaces.types import KnobValue
 
 __all__ = ["MAPPING_COLUMNS", "Baseline", "Counts", "Session", "StudyResult", "front_of", "read_result"]
@@ -138,6 +140,19 @@ class StudyResult:
         return self.folder.resolve().name
 
     @property
+    def unit(self) -> str:
+        """What a budget counts: "designs", or "architectures" with all their designs."""
+        return algorithms.load(self.question["algorithm"]).unit
+
+    @property
+    def visited(self) -> int:
+        """How much of a budget is used up."""
+        if self.unit == "designs":
+            return self.counts.designs
+        of_one = [len(values) for name, values in self.knobs.items() if name not in ARCHITECTURE_KNOBS]
+        return self.counts.designs // int(np.prod(of_one, dtype=object))
+
+    @property
     def knobs(self) -> dict[str, list[KnobValue]]:
         return {name: self.question[f"knob {name}"] for name in self.question["order"]}
 
@@ -178,8 +193,9 @@ def result_of(
     question = store.question()
     trials = store.trials()
     exact = False
-    if question["algorithm"] == "exact":
-        state = (store.state() if isinstance(store, TableStore) else None) or {}
+    if isinstance(store, TableStore) and algorithms.load(question["algorithm"]).unit == "architectures":
+        # Most designs of an architecture left no trial.
+        state = store.state() or {}
         counts = Counts(**state.get("counts", {}))
         baselines = [Baseline.from_json(b) for b in state.get("baselines", [])]
         exact = bool(state.get("complete", False))

@@ -15,6 +15,7 @@ from dse.algorithms.exact import Baselines, check_mappings, enumerate_space, tab
 from dse.front import FrontStream
 from dse.interrupt import Interrupts
 from dse.result import Session, StudyResult, result_of
+from dse.run_architectures import run_architectures
 from dse.store import Store, TableStore, held, open_store, working
 from dse.study import Evaluator, StudySpec, Trial
 from search_spaces.errors import IllegalDesign, UserError
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from evaluators.system import Sensor
     from search_spaces.space import DesignPoint
 
-__all__ = ["Progress", "run_study"]
+__all__ = ["Progress", "Run", "run_study"]
 
 COMMIT_SECONDS = 1.0
 """A batch that takes longer than this is committed in parts."""
@@ -66,7 +67,7 @@ class Silent:
 
 
 @dataclass
-class _Run:
+class Run:
     """One run of a study: what it works with, and what it has done so far."""
 
     spec: StudySpec
@@ -93,6 +94,22 @@ class _Run:
     def memo_misses(self) -> int:
         return self.memo.misses if self.memo is not None else 0
 
+    def watch(self, front: FrontStream, trials: Sequence[Trial]) -> None:
+        """Add the feasible ones of these trials to the front that is shown."""
+        feasible = [trial for trial in trials if trial.feasible(self.spec)]
+        if feasible:
+            front.add(
+                np.array([trial.indices for trial in feasible]),
+                np.array([trial.values(self.spec.objectives) for trial in feasible]),
+            )
+
+    def proposes_otherwise(self) -> UserError:
+        """What is raised where stored trials are not those that the algorithm proposes now."""
+        return UserError(
+            f"the study was begun with other versions of its libraries, whose {self.spec.algorithm} proposes other "
+            "designs (its run.json names them); choose another --out"
+        )
+
 
 def run_study(
     spec: StudySpec,
@@ -108,7 +125,9 @@ def run_study(
     interrupts: Interrupts | None = None,
     finish: Callable[[StudyResult], object] | None = None,
 ) -> StudyResult:
-    """Run the study in folder `out` up to `budget` trials in all (none: the whole space), or go on with it.
+    """Run the study in folder `out` up to `budget` in all (none: the whole space), or go on with it.
+
+    A budget counts what the algorithm proposes: designs, or architectures with all their designs.
 
     `time_limit` is in seconds; every run gets on by a few designs, however short it is. `finish` gets the result
     while the folder is still held. Raises UserError where the folder holds another question, is in use, damaged or
@@ -122,7 +141,7 @@ def run_study(
         evaluator, memo = _system(spec, memo, sensor_model)
     algorithm = algorithms.load(spec.algorithm)
     deadline = None if time_limit is None else started + time_limit
-    run = _Run(spec, evaluator, memo, budget, workers, deadline, progress, interrupts)
+    run = Run(spec, evaluator, memo, budget, workers, deadline, progress, interrupts)
     question = spec.question(evaluator.fingerprint())
 
     with working(out, alone=algorithm.storage == "table", note=progress.note):
@@ -131,11 +150,7 @@ def run_study(
         try:
             reclaimed = store.reclaim()
             try:
-                if algorithm.proposer is None:
-                    assert isinstance(store, TableStore)
-                    stopped_by = enumerate_space(run, store)
-                else:
-                    stopped_by = _heuristic(run, store)
+                stopped_by = _search(run, store)
             except KeyboardInterrupt:
                 stopped_by = "interrupt"
             progress.stop()
@@ -145,7 +160,7 @@ def run_study(
             )  # fmt: skip
             with interrupts.shielded(), held(out):
                 result = result_of(out, store, session=session)
-                if algorithm.proposer is not None:
+                if algorithm.unit == "designs":
                     result = _with_baselines(result, run)
                 result = replace(result, provenance=_provenance(result, run))
                 if finish is not None:
@@ -158,7 +173,7 @@ def run_study(
 
 def _check(budget: int | None, workers: int, time_limit: float | None) -> None:
     if budget is not None and budget < 1:
-        raise UserError(f"a budget is a number of designs of at least 1, not {budget}")
+        raise UserError(f"a budget is a number of designs (memetic: architectures) of at least 1, not {budget}")
     if workers < 1:
         raise UserError(f"workers are processes, at least 1, not {workers}")
     if time_limit is not None and not time_limit > 0:
@@ -180,7 +195,15 @@ def _system(spec: StudySpec, memo: Memo | None, sensor_model: Sensor | None) -> 
     return System(spec.network, spec.settings, memo, sensor_model=sensor_model), memo
 
 
-def _heuristic(run: _Run, store: Store) -> str:
+def _search(run: Run, store: Store) -> str:
+    algorithm = algorithms.load(run.spec.algorithm)
+    if algorithm.unit == "designs":
+        return _heuristic(run, store)
+    assert isinstance(store, TableStore)
+    return enumerate_space(run, store) if algorithm.proposer is None else run_architectures(run, store)
+
+
+def _heuristic(run: Run, store: Store) -> str:
     """Batches until the budget, the time or the space is used up; says which."""
     spec = run.spec
     size = spec.proposals
@@ -188,7 +211,7 @@ def _heuristic(run: _Run, store: Store) -> str:
     run.resumed = len(finished)
     budget = min(run.budget if run.budget is not None else spec.space.size, spec.space.size)
     front = FrontStream(spec.objectives, spec.objectives)
-    _watch(front, list(finished.values()), spec)
+    run.watch(front, list(finished.values()))
     run.progress.start(spec.algorithm, budget, len(finished))
     run.progress.update(len(finished), front.size, run.memo_hits)
     whole = next(position for position in range(len(finished) + 1) if position not in finished)
@@ -204,7 +227,9 @@ def _heuristic(run: _Run, store: Store) -> str:
         while True:
             proposals = proposer.ask(start)
             batch = dict(enumerate(proposals, start))
-            _check_proposals(batch, finished, spec)
+            # Proposals that were evaluated before are the same again; their stored trials stand for them.
+            if any(k in finished and finished[k].indices != indices for k, indices in batch.items()):
+                raise run.proposes_otherwise()
             due = {position: indices for position, indices in batch.items() if position < budget}
             if not _finish(run, store, due, finished, front):
                 return "time limit"
@@ -220,17 +245,8 @@ def _heuristic(run: _Run, store: Store) -> str:
         store.release()
 
 
-def _check_proposals(batch: Mapping[int, tuple[int, ...]], finished: Mapping[int, Trial], spec: StudySpec) -> None:
-    """Proposals that were evaluated before are the same again; their stored trials stand for them."""
-    if any(position in finished and finished[position].indices != indices for position, indices in batch.items()):
-        raise UserError(
-            f"the study was begun with other versions of its libraries, whose {spec.algorithm} proposes other "
-            "designs (its run.json names them); choose another --out"
-        )
-
-
 def _finish(
-    run: _Run, store: Store, due: Mapping[int, tuple[int, ...]], finished: dict[int, Trial], front: FrontStream
+    run: Run, store: Store, due: Mapping[int, tuple[int, ...]], finished: dict[int, Trial], front: FrontStream
 ) -> bool:
     """Have all these positions evaluated, by this process or by others; False when the time is up before."""
     uncommitted: list[Trial] = []
@@ -248,7 +264,7 @@ def _finish(
 
     def add(trials: Sequence[Trial]) -> None:
         finished.update({trial.position: trial for trial in trials})
-        _watch(front, trials, run.spec)
+        run.watch(front, trials)
         run.progress.update(len(finished), front.size, run.memo_hits)
 
     begun = False
@@ -283,7 +299,7 @@ def _finish(
     return True
 
 
-def _evaluate(run: _Run, position: int, point: DesignPoint) -> Trial:
+def _evaluate(run: Run, position: int, point: DesignPoint) -> Trial:
     run.calls += 1
     try:
         metrics = run.evaluator.metrics(point)
@@ -292,16 +308,7 @@ def _evaluate(run: _Run, position: int, point: DesignPoint) -> Trial:
     return Trial(position, point.indices, metrics)
 
 
-def _watch(front: FrontStream, trials: Sequence[Trial], spec: StudySpec) -> None:
-    feasible = [trial for trial in trials if trial.feasible(spec)]
-    if feasible:
-        front.add(
-            np.array([trial.indices for trial in feasible]),
-            np.array([trial.values(spec.objectives) for trial in feasible]),
-        )
-
-
-def _provenance(result: StudyResult, run: _Run) -> dict[str, str]:
+def _provenance(result: StudyResult, run: Run) -> dict[str, str]:
     """Where each metric's figures on the front come from; several sources are all named."""
     found: dict[str, list[str]] = {}
     for start, _ in result.front.groups()[:PROVENANCE_POINTS]:
@@ -311,7 +318,7 @@ def _provenance(result: StudyResult, run: _Run) -> dict[str, str]:
     return {metric: "; ".join(says) for metric, says in found.items()}
 
 
-def _with_baselines(result: StudyResult, run: _Run) -> StudyResult:
+def _with_baselines(result: StudyResult, run: Run) -> StudyResult:
     """A heuristic's baselines: the best over the architectures on its front."""
     space = run.spec.space
     own = [k for k, knob in enumerate(space.knobs) if knob.name in ARCHITECTURE_KNOBS]

@@ -52,8 +52,8 @@ class Recovered:
 def recover(folder: Path) -> Recovered | None:
     """Put a damaged study aside and a new one with all its whole trials in its place; None where nothing is damaged.
 
-    A study of `exact` begins anew: which designs its trials were compared with is not in them. Raises UserError for
-    a file that was never a study, and while somebody works in the folder.
+    A study of architectures begins anew: which designs its trials were compared with is not in them. Raises UserError
+    for a file that was never a study, and while somebody works in the folder.
     """
     path = folder / DATABASE
     aside = [folder / f"{DATABASE}.damaged{k or ''}" for k in range(100)]
@@ -66,7 +66,8 @@ def recover(folder: Path) -> Recovered | None:
         sources = [file for copy in (path, *before) for file in (copy, _log(copy)) if file.exists()]
         rows = list(records(sources))
         question = whole_question(rows, folder)
-        trials = [] if question is None or question["algorithm"] == "exact" else whole_trials(rows, question)
+        kept_all = question is not None and algorithms.load(question["algorithm"]).unit == "designs"
+        trials = whole_trials(rows, question) if question is not None and kept_all else []
         kept = before[-1] if before else aside[0]
         if path.exists():
             # The log goes first: a new file must never find it. What is killed here is read from both next time.

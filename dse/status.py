@@ -30,7 +30,7 @@ def status_of(folder: Path, *, strict: bool = True) -> dict[str, Any]:
     budget = None if result.question["algorithm"] == "exact" else run.get("budget")
     budget = budget if isinstance(budget, int) else None
     visited = result.counts.designs
-    complete = result.exact or visited >= result.space_size or (budget is not None and visited >= budget)
+    complete = result.exact or visited >= result.space_size or (budget is not None and result.visited >= budget)
     state = (
         f"running (process {', '.join(map(str, running)) or '?'})"
         if running is not None
@@ -46,6 +46,7 @@ def status_of(folder: Path, *, strict: bool = True) -> dict[str, Any]:
         "state": state,
         "designs_visited": visited,
         "budget": budget,
+        "budget_unit": result.unit,
         "space_size": result.space_size,
         "front_size": result.front.size,
         "exact": result.exact,
@@ -62,7 +63,8 @@ def status_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         if "error" in row:
             table.add_row(row["folder"], "", "", "", row["error"])
             continue
-        total = min(row["budget"] or row["space_size"], row["space_size"])
+        budget = row["budget"] if row["budget_unit"] == "designs" else None
+        total = min(budget or row["space_size"], row["space_size"])
         seed = "" if row["seed"] is None else str(row["seed"])
         table.add_row(
             row["folder"], row["network"], row["algorithm"], seed, row["state"],

@@ -26,7 +26,7 @@ class Proposer(Protocol):
     """The memory of a heuristic between batches."""
 
     def ask(self, position: int) -> list[tuple[int, ...]]:
-        """The batch of designs that starts at this position, by knob indices, none of them seen before.
+        """The batch of designs (or architectures) that starts at this position, by knob indices, none seen before.
 
         Shorter than the batch size only when the space is used up.
         """
@@ -43,13 +43,19 @@ class Proposer(Protocol):
 
 @dataclass(frozen=True)
 class Algorithm:
-    """A search algorithm: `proposer` is None for `exact`, which visits every design and proposes none."""
+    """A search algorithm: `proposer` is None for `exact`, which visits every design and proposes none.
+
+    `unit` is what it proposes and its budget counts: "architectures" are evaluated with all their designs at once, and
+    a batch is told the trials that each of them left, one or more. `budget` is how many it takes if nobody says.
+    """
 
     name: str
     summary: str
     storage: Literal["table", "optuna"]
     batch_size: int
     proposer: Callable[[StudySpec], Proposer] | None
+    unit: Literal["designs", "architectures"] = "designs"
+    budget: int = 2000
 
 
 def names() -> tuple[str, ...]:

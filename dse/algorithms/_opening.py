@@ -9,13 +9,12 @@ from __future__ import annotations
 from itertools import product
 from typing import TYPE_CHECKING
 
+from dse.algorithms._ordered import is_ordered
+
 if TYPE_CHECKING:
     from dse.study import StudySpec
 
 __all__ = ["corners", "opening"]
-
-ENDS = ("pe_cols", "pe_rows", "glb_kib", "input_buffer_scale", "weight_buffer_scale", "accum_buffer_scale")
-"""Knobs that a corner has all at their first or all at their last value."""
 
 
 def opening(spec: StudySpec) -> tuple[tuple[int, ...], ...]:
@@ -35,7 +34,7 @@ def corners(spec: StudySpec) -> tuple[tuple[int, ...], ...]:
         found += [{"cut": cuts.index(first), "link": link} for link in _all(spec, "link")]
     if last in cuts:
         for accelerator, end, clock in product(_all(spec, "accelerator"), (0, -1), (0, -1)):
-            sizes = {name: end % len(space.knob(name).values) for name in ENDS if name in names}
+            sizes = {knob.name: end % len(knob.values) for knob in space.architecture_knobs if is_ordered(knob)}
             found.append(
                 {
                     "cut": cuts.index(last),

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dse.algorithms._opening import opening
+from dse.algorithms._ordered import is_ordered
 from dse.algorithms._unseen import generator, unseen_near
 from dse.study import Trial
 
@@ -35,18 +36,15 @@ LEGAL = "legal"
 ILLEGAL_VIOLATION = 1e6
 """More than any share of a bound that a legal design exceeds it by."""
 
-UNORDERED = ("accelerator", "dram")
-"""Knobs whose values have no order; cuts go from input to output and links from slow to fast."""
-
 
 def ordered(space: SearchSpace) -> dict[str, optuna.distributions.BaseDistribution]:
     """For samplers that know an order: ordered knobs are whole numbers, names of things categories."""
     from optuna.distributions import CategoricalDistribution, IntDistribution
 
     return {
-        knob.name: CategoricalDistribution(range(len(knob.values)))
-        if knob.name in UNORDERED
-        else IntDistribution(0, len(knob.values) - 1)
+        knob.name: IntDistribution(0, len(knob.values) - 1)
+        if is_ordered(knob)
+        else CategoricalDistribution(range(len(knob.values)))
         for knob in space.knobs
         if len(knob.values) > 1
     }

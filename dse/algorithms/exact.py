@@ -28,7 +28,7 @@ from search_spaces.errors import UserError
 from search_spaces.space import ARCHITECTURE_KNOBS, SearchSpace
 
 if TYPE_CHECKING:
-    from dse.run import _Run
+    from dse.run import Run
     from dse.store import TableStore
     from dse.study import Constraint, Evaluator, StudySpec
 
@@ -314,7 +314,7 @@ class _TimeIsUpError(Exception):
     """The time limit struck while layers were mapped; those that are mapped are in the memo."""
 
 
-def enumerate_space(run: _Run, store: TableStore) -> str:
+def enumerate_space(run: Run, store: TableStore) -> str:
     """All architectures in order, committed in batches; says whether it got through or why it stopped.
 
     A time limit is looked at after every architecture, and after every few layers that are mapped.
@@ -366,7 +366,7 @@ def enumerate_space(run: _Run, store: TableStore) -> str:
     return "space"
 
 
-def _mapped(run: _Run, batch: Sequence[tuple[int, ...]], *, first: bool) -> Iterator[tuple[int, ...]]:
+def _mapped(run: Run, batch: Sequence[tuple[int, ...]], *, first: bool) -> Iterator[tuple[int, ...]]:
     """The architectures of a batch with their layers mapped; none where the time is up before.
 
     The `first` architecture of a run is given out in any case: every run gets on, however short its time.
@@ -395,4 +395,5 @@ ALGORITHM = Algorithm(
     storage="table",
     batch_size=32,
     proposer=None,
+    unit="architectures",
 )

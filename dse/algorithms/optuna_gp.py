@@ -37,8 +37,9 @@ def _proposer(spec: StudySpec) -> OptunaProposer:
 
 ALGORITHM = Algorithm(
     name="optuna-gp",
-    summary="Gaussian processes, expected hypervolume improvement (Optuna; up to some 300 designs)",
+    summary="Gaussian processes, expected hypervolume improvement (Optuna)",
     storage="optuna",
     batch_size=10,
     proposer=_proposer,
+    budget=300,
 )

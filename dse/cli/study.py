@@ -28,13 +28,16 @@ __all__ = ["launch", "register"]
 Algorithm = Annotated[
     str | None,
     typer.Option(
-        help="exact, nsga2, optuna-nsga2, optuna-nsga3, optuna-tpe, optuna-gp or random.",
+        help="exact, memetic, nsga2, optuna-nsga2, optuna-nsga3, optuna-tpe, optuna-gp or random.",
         show_default="what the script says",
     ),
 ]
 Budget = Annotated[
     int | None,
-    typer.Option(help="Designs to evaluate in all, those of earlier runs included.", show_default="2000; exact: all"),
+    typer.Option(
+        help="Designs to evaluate in all, those of earlier runs included; memetic counts architectures.",
+        show_default="2000; memetic, optuna-gp: 300; exact: all",
+    ),
 ]
 Seed = Annotated[int | None, typer.Option(help="Seed of the search.", show_default="what the script says")]
 Out = Annotated[
@@ -156,6 +159,7 @@ def _study(
     question: Question, script: Path, options: Options, evaluator: Callable[[StudySpec], Evaluator] | None = None
 ) -> None:
     """Run one study, write its files, show its front; an interrupt keeps what was found and ends with 130."""
+    from dse import algorithms
     from dse.interrupt import Interrupts
     from dse.report import write_results
     from dse.report.progress import StudyProgress
@@ -166,14 +170,14 @@ def _study(
     exact = spec.algorithm == "exact"
     if exact and options.budget is not None:
         typer.echo("exact visits the whole space: --budget is not used", err=True)
-    budget = None if exact else 2000 if options.budget is None else options.budget
+    budget = options.budget if options.budget is not None else algorithms.load(spec.algorithm).budget
     memo = None if evaluator else open_memo(options.cache)
     interrupts = Interrupts()
     with interrupts.active():
         result = run_study(
             spec,
             out,
-            budget=budget,
+            budget=None if exact else budget,
             workers=options.workers,
             time_limit=options.time_limit,
             memo=memo,

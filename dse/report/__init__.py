@@ -64,6 +64,7 @@ def run_record(result: StudyResult) -> dict[str, Any]:
         record |= {
             "stopped_by": session.stopped_by,
             "budget": session.budget,
+            "budget_unit": result.unit,
             "resumed_trials": session.resumed_trials,
             "new_trials": session.new_trials,
             "reclaimed_trials": session.reclaimed_trials,

@@ -127,7 +127,8 @@ def front_table(result: StudyResult, limit: int | None = None, *, wide: bool = T
     if result.provenance:
         notes.append(_sources(result.provenance))
     if result.baselines and result.question["algorithm"] != "exact":
-        notes.append("Baselines are the best over the accelerators on this front.")
+        over = "on this front" if result.unit == "designs" else "visited"
+        notes.append(f"Baselines are the best over the accelerators {over}.")
     return Group(table, *(Text(note, style="dim") for note in notes))
 
 
@@ -186,9 +187,12 @@ def summary(result: StudyResult) -> str:
         lines.append("No feasible design was found: loosen a constraint or visit more designs.")
     session = result.session
     if session is not None:
+        stopped_by = session.stopped_by
+        if stopped_by == "budget" and result.unit == "architectures":
+            stopped_by = f"budget ({session.budget:,} architectures)"
         resumed = f"{session.resumed_trials:,} taken over, " if session.resumed_trials else ""
         lines.append(
-            f"{resumed}{session.new_trials:,} new in {session.seconds:.1f} s; stopped by {session.stopped_by}; "
+            f"{resumed}{session.new_trials:,} new in {session.seconds:.1f} s; stopped by {stopped_by}; "
             f"memo: {session.memo_hits:,} hits, {session.memo_misses:,} misses."
         )
     return "\n".join(lines)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from contextlib import suppress
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 
 import moocore
@@ -22,6 +23,7 @@ from dse.store import read_store
 from dse.study import Constraint, StudySpec, Trial
 from dse.warm_start import warm_start
 from search_spaces.errors import IllegalDesign, UserError
+from search_spaces.space import ARCHITECTURE_KNOBS
 from tests.dse import fakes
 
 HEURISTICS = [
@@ -30,7 +32,7 @@ HEURISTICS = [
     for name in algorithms.names()
     if algorithms.load(name).proposer is not None
 ]
-BUDGET = {"optuna-tpe": 57, "optuna-gp": 45}
+BUDGET = {"optuna-tpe": 57, "optuna-gp": 45, "memetic": 37}
 
 
 def trials(spec: StudySpec, out: Path, budget: int, **options: object) -> list[Trial]:
@@ -46,8 +48,22 @@ def stored(out: Path) -> list[Trial]:
         store.close()
 
 
+def units(spec: StudySpec, found: list[Trial]) -> list[tuple[int, ...]]:
+    """What was proposed, in order: the designs, or the architectures that designs were left of."""
+    if algorithms.load(spec.algorithm).unit == "designs":
+        return [trial.indices for trial in found]
+    own = [k for k, knob in enumerate(spec.space.knobs) if knob.name in ARCHITECTURE_KNOBS]
+    return [architecture for architecture, _ in groupby(tuple(t.indices[k] for k in own) for t in found)]
+
+
+def first(spec: StudySpec, found: list[Trial], n: int) -> list[Trial]:
+    """The trials of the first n designs, or architectures."""
+    proposed = set(units(spec, found)[:n])
+    return [trial for trial in found if proposed & set(units(spec, [trial]))]
+
+
 def test_the_issue_s_algorithms_are_there() -> None:
-    heuristics = {"nsga2", "optuna-nsga2", "optuna-nsga3", "optuna-tpe", "optuna-gp", "random"}
+    heuristics = {"memetic", "nsga2", "optuna-nsga2", "optuna-nsga3", "optuna-tpe", "optuna-gp", "random"}
     assert {"exact", *heuristics} <= set(algorithms.names())
     with pytest.raises(UserError, match="did you mean 'nsga2'"):
         algorithms.load("nsga")
@@ -62,17 +78,23 @@ def test_an_algorithm_says_what_it_is(name: str) -> None:
 @pytest.mark.parametrize("name", HEURISTICS)
 def test_same_seed_same_trials_however_they_are_run(name: str, tmp_path: Path) -> None:
     budget = BUDGET.get(name, 155)
-    spec = fakes.spec(name, batch_size=10, space=fakes.space(pes=(4,), clocks=(100, 800)))
+    space = fakes.space(pes=(4,) if name != "memetic" else (4, 16), clocks=(100, 800))
+    spec = fakes.spec(name, batch_size=10, space=space)
     whole = trials(spec, tmp_path / "whole", budget)
-    assert [trial.position for trial in whole] == list(range(budget))
+    assert len(units(spec, whole)) == budget
+    if name == "memetic":
+        each = [trial.position // 36 for trial in whole]
+        assert each == sorted(each) and set(each) == set(range(budget))
+    else:
+        assert [trial.position for trial in whole] == list(range(budget))
 
     # In pieces that end inside batches and at their borders, as a larger budget each time, with two workers.
     draw = random.Random(name)
     for done in sorted({30, *(draw.randrange(1, budget) for _ in range(2)), budget}):
-        assert trials(spec, tmp_path / "pieces", done, workers=2) == whole[:done]
+        assert trials(spec, tmp_path / "pieces", done, workers=2) == first(spec, whole, done)
 
     other = trials(replace(spec, seed=2), tmp_path / "other", 30)
-    assert [t.indices for t in other] != [t.indices for t in whole[:30]]
+    assert units(spec, other) != units(spec, whole)[:30]
 
 
 @pytest.mark.parametrize("name", HEURISTICS)
@@ -82,9 +104,10 @@ def test_nothing_is_evaluated_twice_and_a_space_is_used_up(name: str, tmp_path: 
     evaluator = fakes.FakeEvaluator()
     result = run_study(spec, tmp_path, budget=10_000, evaluator=evaluator)
     assert result.session is not None and result.session.stopped_by == "space"
-    found = [trial.indices for trial in stored(tmp_path)]
-    assert len(found) == len(set(found)) == space.size
-    assert result.session.evaluator_calls == space.size
+    found = units(spec, stored(tmp_path))
+    size = space.size if name != "memetic" else len(list(space.architectures()))
+    assert len(found) == len(set(found)) == size
+    assert result.session.evaluator_calls == size
     exact = run_study(fakes.spec("exact", space=space), tmp_path / "exact", evaluator=fakes.FakeEvaluator())
     assert result.front.sha256() == exact.front.sha256()
     assert result.counts == exact.counts
@@ -115,10 +138,11 @@ def test_no_front_is_beaten_by_everything_on_the_edge(name: str, tmp_path: Path)
 def test_a_search_starts_from_the_designs_it_is_given(name: str, tmp_path: Path) -> None:
     given = ((3, 1, 1, 1, 1, 0, 1, 0, 2, 0, 1), (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), (4, 1, 3, 2, 1, 0, 1, 0, 1, 0, 2))
     spec = fakes.spec(name, batch_size=2, warm_start=given)
-    found = [trial.indices for trial in trials(spec, tmp_path, 20)]
-    assert tuple(found[:3]) == given
-    corners = set(opening(spec)) - set(given)
-    assert set(found[3 : 3 + len(corners)]) == corners and len(found) == len(set(found))
+    found = units(spec, trials(spec, tmp_path, 20))
+    asked = units(spec, [Trial(k, indices, reason="") for k, indices in enumerate(opening(spec))])
+    expected = list(dict.fromkeys(asked))
+    assert found[: len(expected)] == expected and len(found) == len(set(found))
+    assert opening(spec)[:3] == given and len(expected) > 3
 
 
 def test_a_warm_start_is_part_of_the_question() -> None:
@@ -164,7 +188,8 @@ def test_constraints_lead_to_feasible_designs(name: str, tmp_path: Path) -> None
         return kept / len(designs)
 
     chance = share([tuple(int(i) for i in draw.integers(0, spec.space.shape)) for _ in range(2000)])
-    found = [trial.indices for trial in trials(spec, tmp_path, {"optuna-gp": 40, "optuna-tpe": 120}.get(name, 300))]
+    budget = {"optuna-gp": 40, "optuna-tpe": 120, "memetic": 60}.get(name, 300)
+    found = [trial.indices for trial in trials(spec, tmp_path, budget)]
     late = share(found[len(found) // 2 :])
     assert chance < 0.3
     assert abs(late - chance) < 0.1 if name == "random" else late > 2 * chance
@@ -223,6 +248,28 @@ def test_nsga3_has_no_more_reference_points_than_individuals(objectives: int, po
     assert len(_generate_default_reference_point(objectives, parts + 1)) > population
 
 
+def test_memetic_reaches_the_exact_hypervolume_with_a_third_of_the_architectures(tmp_path: Path) -> None:
+    exact = run_study(fakes.spec("exact"), tmp_path / "exact", evaluator=fakes.FakeEvaluator())
+    reference = reference_point([exact.front])
+    best = hypervolume(exact.front, reference)
+    for seed in range(1, 4):
+        spec = fakes.spec("memetic", seed=seed)
+        found = run_study(spec, tmp_path / str(seed), budget=64, evaluator=fakes.FakeEvaluator())
+        assert hypervolume(found.front, reference) >= 0.98 * best, f"seed {seed}"
+        assert found.counts.designs == 64 * 90 and found.visited == 64 and not found.exact
+
+
+def test_an_architecture_without_a_feasible_design_leaves_the_one_that_comes_closest(tmp_path: Path) -> None:
+    spec = fakes.spec("memetic", constraints=(Constraint("area_mm2", 1e-3),))
+    found = trials(spec, tmp_path, 30)
+    assert len(found) == 30 and not any(trial.feasible(spec) for trial in found)
+    legal = [trial for trial in found if trial.metrics is not None]
+    assert legal and legal[0].metrics is not None
+    areas = [trial.metrics["area_mm2"] for trial in legal if trial.metrics]
+    # The search goes on from those: what it proposes after its random ones is smaller.
+    assert np.mean(areas[20:]) < np.mean(areas[4:20])
+
+
 def test_nsga2_reaches_nine_tenths_of_the_exact_hypervolume(tmp_path: Path) -> None:
     exact = run_study(fakes.spec("exact"), tmp_path / "exact", evaluator=fakes.FakeEvaluator())
     reference = reference_point([exact.front])
@@ -241,10 +288,10 @@ def test_an_interrupt_keeps_what_was_evaluated(name: str, tmp_path: Path) -> Non
     assert stopped.session is not None and stopped.session.stopped_by == "interrupt"
     # The chunk that was interrupted is evaluated again; what was finished before it is kept.
     kept = stored(tmp_path)
-    assert len(kept) == 33
+    assert len(units(spec, kept)) == (33 if name != "memetic" else 1)  # its first architecture has 90 designs
     whole = trials(spec, tmp_path / "whole", 60)
     assert trials(spec, tmp_path, 60) == whole
-    assert kept == whole[:33]
+    assert kept == whole[: len(kept)]
 
 
 @pytest.mark.parametrize("name", HEURISTICS)
@@ -253,6 +300,6 @@ def test_a_time_limit_stops_and_the_same_command_goes_on(name: str, tmp_path: Pa
     for _ in range(2):
         result = run_study(spec, tmp_path, budget=60, time_limit=1e-9, evaluator=fakes.FakeEvaluator())
         assert result.session is not None and result.session.stopped_by == "time limit"
-    # However short its time, a run gets on by one chunk of 8.
-    assert len(stored(tmp_path)) == 16
+    # However short its time, a run gets on by one chunk of 8, or one architecture.
+    assert len(units(spec, stored(tmp_path))) == (16 if name != "memetic" else 2)
     assert trials(spec, tmp_path, 60) == trials(spec, tmp_path / "whole", 60)
