@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from dse import algorithms
+from dse.algorithms._optuna import OptunaProposer
 from dse.algorithms.exact import Baselines, check_mappings, enumerate_space, table
 from dse.front import FrontStream
 from dse.interrupt import Interrupts
@@ -124,6 +126,8 @@ def run_study(
     progress: Progress | None = None,
     interrupts: Interrupts | None = None,
     finish: Callable[[StudyResult], object] | None = None,
+    storage: str | None = None,
+    adopt: bool = False,
 ) -> StudyResult:
     """Run the study in folder `out` up to `budget` in all (none: the whole space), or go on with it.
 
@@ -132,21 +136,28 @@ def run_study(
     `time_limit` is in seconds; every run gets on by a few designs, however short it is. `finish` gets the result
     while the folder is still held. Raises UserError where the folder holds another question, is in use, damaged or
     not writable. An interrupt ends the run with what was found; the result's session says so.
+
+    An `optuna-*` study is shared by all processes that run it at the same time, on this machine or, with `storage`
+    (the address of any Optuna storage), on several. `adopt` takes over one that was made with Optuna's own calls.
     """
     _check(budget, workers, time_limit)
+    algorithm = algorithms.load(spec.algorithm)
+    if algorithm.storage != "optuna" and (adopt or storage is not None):
+        option = "--adopt" if adopt else "--storage"
+        raise UserError(f"{option} is for the optuna-* algorithms, not {spec.algorithm}; choose another --algorithm")
     started = time.monotonic()
     progress = progress or Silent()
     interrupts = interrupts or Interrupts()
     if evaluator is None:
         evaluator, memo = _system(spec, memo, sensor_model)
-    algorithm = algorithms.load(spec.algorithm)
     deadline = None if time_limit is None else started + time_limit
     run = Run(spec, evaluator, memo, budget, workers, deadline, progress, interrupts)
     question = spec.question(evaluator.fingerprint())
 
     with working(out, alone=algorithm.storage == "table", note=progress.note):
         with held(out):
-            store = open_store(out, question, algorithm.storage)
+            evaluate = partial(_judged, run) if adopt else None
+            store = open_store(out, question, algorithm.storage, storage=storage, evaluate=evaluate)
         try:
             reclaimed = store.reclaim()
             try:
@@ -209,18 +220,24 @@ def _heuristic(run: Run, store: Store) -> str:
     size = spec.proposals
     finished = {trial.position: trial for trial in store.trials()}
     run.resumed = len(finished)
+    adopted = [trial for trial in finished.values() if trial.position < 0]
     budget = min(run.budget if run.budget is not None else spec.space.size, spec.space.size)
     front = FrontStream(spec.objectives, spec.objectives)
     run.watch(front, list(finished.values()))
     run.progress.start(spec.algorithm, budget, len(finished))
     run.progress.update(len(finished), front.size, run.memo_hits)
+    ended = "budget" if budget < spec.space.size else "space"
+    budget -= len(adopted)  # positions from here on: those that were taken over come before the first
     whole = next(position for position in range(len(finished) + 1) if position not in finished)
     if whole >= budget:
-        return "budget" if whole < spec.space.size else "space"
+        return ended
 
     make = algorithms.load(spec.algorithm).proposer
     assert make is not None
     proposer = make(spec)
+    if adopted:
+        assert isinstance(proposer, OptunaProposer)
+        proposer.adopt(adopted)
     start = whole // size * size
     proposer.recall([[finished[k] for k in range(i, i + size)] for i in range(0, start, size)])
     try:
@@ -234,7 +251,7 @@ def _heuristic(run: Run, store: Store) -> str:
             if not _finish(run, store, due, finished, front):
                 return "time limit"
             if start + len(due) >= budget:
-                return "budget" if budget < spec.space.size else "space"
+                return ended
             if len(proposals) < size:
                 return "space"
             proposer.tell([finished[position] for position in batch])
@@ -297,6 +314,14 @@ def _finish(
     finally:
         commit()
     return True
+
+
+def _judged(run: Run, designs: Mapping[int, tuple[int, ...]]) -> list[Trial]:
+    """What this study's evaluator says of designs that somebody else has evaluated."""
+    run.progress.note(f"taking over {len(designs)} designs")
+    points = {position: run.spec.space.decode(indices) for position, indices in designs.items()}
+    run.evaluator.prepare(list(points.values()), workers=run.workers, progress=run.progress.preparing)
+    return [_evaluate(run, position, point) for position, point in points.items()]
 
 
 def _evaluate(run: Run, position: int, point: DesignPoint) -> Trial:

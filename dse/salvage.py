@@ -21,7 +21,7 @@ from typing import Any
 from dse import algorithms
 from dse.files import read_json
 from dse.store import DATABASE, DamagedError, TableStore, held, read_store, working
-from dse.store_optuna import FINGERPRINT, ILLEGAL, POSITION, QUESTION
+from dse.store_optuna import ADOPTED, FINGERPRINT, ILLEGAL, POSITION, QUESTION
 from dse.store_optuna_file import OptunaFile
 from dse.study import Trial, fingerprint
 from evaluators.costs import METRICS
@@ -272,7 +272,11 @@ def _optuna_trials(rows: Sequence[Record], question: Mapping[str, Any]) -> Itera
     params: dict[int, dict[str, int]] = {}
     for _, row in rows:
         if len(row) == 4 and isinstance(row[1], int) and isinstance(row[2], str) and isinstance(row[3], str):
-            if row[2] in METRICS or row[2] in (ILLEGAL, POSITION):
+            if row[2].startswith(f"{ADOPTED}:"):
+                named = _json(_json(row[3]))
+                if isinstance(named, dict):
+                    yield Trial(named["position"], tuple(named["indices"]), named["metrics"], named["reason"])
+            elif row[2] in METRICS or row[2] in (ILLEGAL, POSITION):
                 attributes.setdefault(row[1], {})[row[2]] = _json(row[3])
         elif len(row) == 5 and isinstance(row[1], int):
             if row[2] in knobs and isinstance(row[4], str):

@@ -15,11 +15,14 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from dse.files import make_folder, sync_folder, unusable
 from dse.study import Trial, differences, fingerprint
 from search_spaces.errors import UserError
+
+if TYPE_CHECKING:
+    from dse.adopt import Evaluate
 
 __all__ = [
     "DATABASE",
@@ -308,30 +311,70 @@ def _row(trial: Trial) -> tuple[int, str, str | None, str, str | None]:
     return trial.position, json.dumps(list(trial.indices)), metrics, trial.state, trial.reason
 
 
-def open_store(folder: Path, question: Mapping[str, Any], kind: str) -> Store:
-    """The store of this folder for this question: made if there is none, refused if it holds another question."""
+def open_store(
+    folder: Path,
+    question: Mapping[str, Any],
+    kind: str,
+    *,
+    storage: str | None = None,
+    evaluate: Evaluate | None = None,
+) -> Store:
+    """The store of this folder for this question: made if there is none, refused if it holds another question.
+
+    `storage` is the address of an Optuna storage in place of a file in the folder. With `evaluate`, an Optuna study
+    that somebody else has made is taken over.
+    """
+    from dse import store_url
+    from dse.adopt import adopt
     from dse.store_optuna_file import OptunaFile
 
     path = folder / DATABASE
     stored = stored_kind(folder)
-    if stored is None:
+    known = store_url.remembered(folder)
+    if storage is not None:
+        if stored is not None:
+            raise UserError(
+                f"{folder} holds a study of its own ({DATABASE}), not one in a storage; choose another --out"
+            )
+        if known not in (None, store_url.without_password(storage)):
+            raise UserError(f"the study of {folder} is in {known}; choose another --out for another --storage")
+    store: Store
+    if storage is not None or (known is not None and stored is None):
+        if kind != "optuna":
+            raise UserError(f"{folder} holds a study of an optuna-* algorithm in {known}; choose another --out")
+        store = store_url.open_url(storage or str(known), folder, question, evaluate)
+    elif stored is None:
+        if evaluate is not None:
+            raise UserError(f"nothing to adopt: there is no {path}")
         _sweep(folder)
         return OptunaFile.create(path, question) if kind == "optuna" else TableStore.create(path, question)
-    store: Store = OptunaFile(path) if stored == "optuna" else TableStore(path)
+    elif stored == "optuna":
+        if evaluate is not None:
+            with OptunaFile.opened(path) as study:
+                adopt(study, question, evaluate, path)
+        store = OptunaFile(path)
+    else:
+        store = TableStore(path)
     changed = differences(store.question(), question)
     if changed:
         store.close()
         shown = "; ".join(changed[:6]) + (f"; and {len(changed) - 6} more" if len(changed) > 6 else "")
         raise UserError(f"{folder} holds another question ({shown}); choose another --out")
+    if storage is not None:
+        store_url.remember(folder, storage)
     _sweep(folder)
     return store
 
 
 def read_store(folder: Path) -> Store:
-    """The study in this folder, whatever its question."""
+    """The study in this folder, or in the storage that the folder names, whatever its question."""
+    from dse import store_url
     from dse.store_optuna_file import OptunaFile
 
     stored = stored_kind(folder)
+    url = store_url.remembered(folder)
+    if stored is None and url is not None:
+        return store_url.open_url(url, folder)
     if stored is None:
         raise UserError(f"no study in {folder}: it has no {DATABASE}; start one with paretocut run … --out {folder}")
     return OptunaFile(folder / DATABASE) if stored == "optuna" else TableStore(folder / DATABASE)

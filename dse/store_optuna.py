@@ -33,7 +33,7 @@ from search_spaces.errors import UserError
 if TYPE_CHECKING:
     import optuna
 
-__all__ = ["OptunaStore", "damaged", "dispose", "explained", "new_study"]
+__all__ = ["OptunaStore", "damaged", "dispose", "explained", "is_ours", "mark", "new_study"]
 
 FORMAT = 2
 FORMAT_KEY = "paretocut:format"
@@ -42,6 +42,7 @@ QUESTION = "paretocut:question"
 POSITION = "paretocut:position"
 OWNER = "paretocut:process"
 BEAT = "paretocut:heartbeat"
+ADOPTED = "paretocut:adopted"
 ILLEGAL = "illegal"
 LEGAL = "legal"
 RECLAIM_SECONDS = 0.5
@@ -63,11 +64,14 @@ class OptunaStore:
             self._study = optuna.load_study(study_name=name, storage=storage, sampler=optuna.samplers.RandomSampler())
             self._storage = self._study._storage  # the given one, with Optuna's cache of finished trials
             self._id = self._study._study_id
-            attributes = self._study.user_attrs
-        if attributes.get(FORMAT_KEY) != FORMAT or QUESTION not in attributes:
-            raise UserError(f"{label} is an Optuna study that paretocut did not make; choose another --out")
+            if not is_ours(self._study):
+                raise UserError(
+                    f"{label} is an Optuna study that paretocut did not make; take it over with --adopt or choose "
+                    "another --out"
+                )
+            self._question: dict[str, Any] = json.loads(self._study.user_attrs[QUESTION])
+            self._adopted = _adopted(self._storage.get_study_system_attrs(self._id))
         self._watch = Watch(lambda process: self._storage.get_study_system_attrs(self._id).get(f"{BEAT} {process}"))
-        self._question: dict[str, Any] = json.loads(attributes[QUESTION])
         self._knobs = {name: self._question[f"knob {name}"] for name in self._question["order"]}
         self._constraints = [parse_constraint(text) for text in self._question["constraints"]]
         self._distributions: dict[str, optuna.distributions.BaseDistribution] = {
@@ -75,6 +79,9 @@ class OptunaStore:
             for name, values in self._knobs.items()
             if len(values) > 1
         }
+        if self._adopted:  # Optuna wants all trials of a study to have the same ranges
+            for trial in self._study.get_trials(deepcopy=False):
+                self._distributions |= trial.distributions
 
     def question(self) -> dict[str, Any]:
         return dict(self._question)
@@ -103,9 +110,10 @@ class OptunaStore:
         return reclaimed
 
     def trials(self) -> list[Trial]:
-        """All finished trials of ours in the order of their positions."""
+        """All finished trials of ours in the order of their positions; adopted ones come before the first."""
         live = self._live()
-        return [self._trial(live[position]) for position in sorted(live) if live[position].state.is_finished()]
+        own = [self._trial(live[position]) for position in sorted(live) if live[position].state.is_finished()]
+        return [*self._adopted, *own]
 
     def read(self, positions: Collection[int]) -> list[Trial]:
         """Trials of these positions that others have finished meanwhile; reclaims what dead processes hold."""
@@ -115,7 +123,9 @@ class OptunaStore:
         return [self._trial(live[p]) for p in positions if p in live and live[p].state.is_finished()]
 
     def spans(self) -> list[tuple[float, float]]:
-        """When each finished trial was begun and when it was safe, in seconds since 1970."""
+        """When each finished trial was begun and when it was safe, in seconds since 1970; empty where adopted."""
+        if self._adopted:
+            return []
         live = self._live()
         finished = [live[position] for position in sorted(live) if live[position].state.is_finished()]
         return [
@@ -260,6 +270,20 @@ class OptunaStore:
             constraints=constraints,
             user_attrs=attributes,
         )
+
+
+def is_ours(study: optuna.Study) -> bool:
+    attributes = study.user_attrs
+    return attributes.get(FORMAT_KEY) == FORMAT and QUESTION in attributes
+
+
+def _adopted(attributes: Mapping[str, Any]) -> list[Trial]:
+    """Trials of a study that was taken over, as its attributes have them, by position."""
+    written = [json.loads(text) for key, text in attributes.items() if key.startswith(f"{ADOPTED}:")]
+    return [
+        Trial(trial["position"], tuple(trial["indices"]), trial["metrics"], trial["reason"])
+        for trial in sorted(written, key=lambda trial: trial["position"])
+    ]
 
 
 def new_study(storage: optuna.storages.BaseStorage, name: str, question: Mapping[str, Any]) -> optuna.Study:

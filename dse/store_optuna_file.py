@@ -32,15 +32,10 @@ class OptunaFile(OptunaStore):
     """The one study of an SQLite file in Optuna's schema."""
 
     def __init__(self, path: Path) -> None:
-        import optuna
-
         with explained(path):
             storage = _storage(path)
-            self._engine = storage.engine
-            names = optuna.get_all_study_names(storage)
-        if len(names) != 1:
-            raise UserError(f"{path} holds {len(names)} Optuna studies, and one folder holds one; choose another --out")
-        super().__init__(storage, names[0], path)
+        self._engine = storage.engine
+        super().__init__(storage, _the_study(storage, path), path)
         self._taken: dict[int, int] = {}
         self._running_ids: set[int] = set()
         self._last_id = 0
@@ -69,6 +64,22 @@ class OptunaFile(OptunaStore):
 
         create_database(path, fill, replace=replace)
         return cls(path)
+
+    @classmethod
+    @contextmanager
+    def opened(cls, path: Path) -> Iterator[optuna.Study]:
+        """The study of a file, whoever made it, to be taken over."""
+        import optuna
+
+        with explained(path):
+            storage = _storage(path)
+            with storage.engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+            name = _the_study(storage, path)
+            try:
+                yield optuna.load_study(study_name=name, storage=storage, sampler=optuna.samplers.RandomSampler())
+            finally:
+                dispose(storage)
 
     def _add(self, trials: Sequence[Trial]) -> None:
         """Claim and finish trials that were evaluated before."""
@@ -225,6 +236,16 @@ def _rows(connection: sqlalchemy.Connection, model: type[Any], values: list[dict
 
 def _now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
+
+
+def _the_study(storage: optuna.storages.RDBStorage, path: Path) -> str:
+    import optuna
+
+    with explained(path):
+        names = optuna.get_all_study_names(storage)
+    if len(names) != 1:
+        raise UserError(f"{path} holds {len(names)} Optuna studies, and one folder holds one; choose another --out")
+    return names[0]
 
 
 def _storage(path: Path) -> optuna.storages.RDBStorage:

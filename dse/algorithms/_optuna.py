@@ -133,6 +133,12 @@ class OptunaProposer:
             self._study._storage.set_trial_system_attr(trial._trial_id, key, value)
         return trial
 
+    def adopt(self, trials: Sequence[Trial]) -> None:
+        """Trials that were not proposed here: never propose them, and let samplers that look at all trials see them."""
+        self._seen.update(trial.indices for trial in trials)
+        self._opening = tuple(indices for indices in self._opening if indices not in self._seen)
+        self._add([trial for trial in trials if trial.metrics is not None], lambda position: {})
+
     def tell(self, trials: Sequence[Trial]) -> None:
         for asked, trial in zip(self._asked, trials, strict=True):
             for name, violation in self._violations(trial).items():
@@ -143,20 +149,9 @@ class OptunaProposer:
 
     def recall(self, batches: Sequence[Sequence[Trial]]) -> None:
         import optuna
-        from optuna.trial import TrialState, create_trial
 
         for batch in batches:
-            for trial in batch:
-                self._study.add_trial(
-                    create_trial(
-                        state=TrialState.COMPLETE,
-                        values=list(trial.values(self._spec.objectives)),
-                        params=self._params(trial.indices),
-                        distributions=dict(self._distributions),
-                        constraints=self._violations(trial),
-                        system_attrs=self._attributes(trial.position),
-                    )
-                )
+            self._add(batch, self._attributes)
             self._seen.update(trial.indices for trial in batch)
         if self._recalled is None:
             return
@@ -164,6 +159,21 @@ class OptunaProposer:
             for batch in batches[1:]:
                 start = batch[0].position
                 self._recalled(self._study, self._sampler(generator(self._spec.seed, start)), start)
+
+    def _add(self, trials: Sequence[Trial], attributes: Callable[[int], dict[str, Any]]) -> None:
+        from optuna.trial import TrialState, create_trial
+
+        for trial in trials:
+            self._study.add_trial(
+                create_trial(
+                    state=TrialState.COMPLETE,
+                    values=list(trial.values(self._spec.objectives)),
+                    params=self._params(trial.indices),
+                    distributions=dict(self._distributions),
+                    constraints=self._violations(trial),
+                    system_attrs=attributes(trial.position),
+                )
+            )
 
     def _violations(self, trial: Trial) -> dict[str, float]:
         """By constraint; of an illegal design it is only known that it is illegal."""

@@ -143,7 +143,9 @@ def _status(
     from dse.report.table import console
     from dse.status import status_of, status_table
 
-    given = folders or sorted(path.parent for path in RESULTS.glob("*/study.db"))
+    given = folders or sorted(
+        {path.parent for name in ("study.db", "storage.json") for path in RESULTS.glob(f"*/{name}")}
+    )
     rows = [status_of(folder, strict=bool(folders)) for folder in given]
     if as_json:
         typer.echo(json.dumps(rows, indent=2))

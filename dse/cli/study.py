@@ -66,6 +66,15 @@ AcceleratorModel = Annotated[
 KeepRuns = Annotated[
     Path | None, typer.Option(help="Keep the inputs and outputs of every run of Timeloop here.", show_default="none")
 ]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        help="Optuna storage that machines share: postgresql://user@host/database, mysql+pymysql://…, sqlite:///… "
+        "or the path of a journal file.",
+        show_default="study.db in the folder",
+    ),
+]
+Adopt = Annotated[bool, typer.Option("--adopt", help="Take over a study that was made with Optuna's own calls.")]
 
 
 @dataclass(frozen=True)
@@ -83,6 +92,8 @@ class Options:
     accelerator_model: str | None
     keep_runs: Path | None
     cache: Path | None
+    storage: str | None
+    adopt: bool
     as_json: bool
 
 
@@ -115,11 +126,13 @@ def launch(question: Question | StudySpec, *, evaluator: Callable[[StudySpec], E
         accelerator_model: AcceleratorModel = None,
         keep_runs: KeepRuns = None,
         cache: Cache = None,
+        storage: Storage = None,
+        adopt: Adopt = False,
         as_json: AsJson = False,
     ) -> None:
         options = Options(
             algorithm, budget, seed, out, workers, time_limit, constraint, warm_start, accelerator_model, keep_runs,
-            cache, as_json,
+            cache, storage, adopt, as_json,
         )  # fmt: skip
         _study(asked, script, options, evaluator)
 
@@ -140,6 +153,8 @@ def _run(
     accelerator_model: AcceleratorModel = None,
     keep_runs: KeepRuns = None,
     cache: Cache = None,
+    storage: Storage = None,
+    adopt: Adopt = False,
     as_json: AsJson = False,
 ) -> None:
     """Run the study of a script, or go on with it: the front of sensor energy against latency.
@@ -150,7 +165,7 @@ def _run(
     """
     options = Options(
         algorithm, budget, seed, out, workers, time_limit, constraint, warm_start, accelerator_model, keep_runs,
-        cache, as_json,
+        cache, storage, adopt, as_json,
     )  # fmt: skip
     _study(question_in(script), script, options)
 
@@ -186,6 +201,8 @@ def _study(
             progress=StudyProgress(),
             interrupts=interrupts,
             finish=partial(write_results, script=script),
+            storage=options.storage,
+            adopt=options.adopt,
         )
     show(result, options.as_json)
     if result.session is not None and result.session.stopped_by == "interrupt":
