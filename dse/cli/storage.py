@@ -50,6 +50,7 @@ def _recover(folder: Folder, as_json: AsJson = False) -> None:
 
     paretocut recover results/mine-nsga2-s1
     """
+    from dse.algorithms import load
     from dse.salvage import recover
 
     found = recover(folder)
@@ -66,7 +67,8 @@ def _recover(folder: Folder, as_json: AsJson = False) -> None:
     elif found.question is None:
         typer.echo(f"{folder}: nothing in study.db could be read; it is kept as {found.aside.name}, run the study anew")
     else:
-        again = "exact begins anew, with its layers in the memo" if found.question["algorithm"] == "exact" else ""
+        name = found.question["algorithm"]
+        again = "" if load(name).unit == "designs" else f"{name} begins anew, with its layers in the memo"
         typer.echo(
             f"{folder}: {again or f'{found.trials:,} trials were whole and are in a new study.db'}; "
             f"the damaged file is kept as {found.aside.name}; the same command as before goes on"
