@@ -5,7 +5,7 @@ For one frame, with the layers before the cut on the sensor node and the others 
 - ``accelerator_energy_j``, ``sensor_latency_s``: the sums over the layers before the cut;
 - ``phy_energy_j``, ``link_latency_s``, ``link_utilisation``: `evaluators.ethernet` for all tensors that cross the cut,
   sent as one burst of ⌈elements × tensor_bits / 8⌉ bytes (the input itself where the cut is the input);
-- ``edge_latency_s``: `evaluators.edge`; ``edge_energy_j`` = edge power × edge latency;
+- ``edge_latency_s``: `evaluators.edge`; ``edge_energy_j`` = edge power × edge latency, or an edge accelerator's own;
 - ``sensor_energy_j`` = accelerator + PHY; ``latency_s`` = sensor + link + edge;
 - ``total_energy_j`` = sensor + edge energy (the edge node's own PHY is part of its constant power);
 - ``throughput_fps`` = 1 / the longest of sensor, link and edge latency;
@@ -31,7 +31,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from math import ceil, isfinite
-from typing import TYPE_CHECKING, Any, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 import numpy as np
 
@@ -42,7 +42,7 @@ from evaluators.edge import EdgeProfile, roofline
 from evaluators.ethernet import Framing, LinkCost, PhyEnergy, transfer
 from evaluators.network_front import LayerFronts, NetworkFront, RunningFronts
 from evaluators.sensor import MANY_COSTS, LayerCosts, SensorModel, SensorSettings
-from search_spaces import accelerators, devices, links
+from search_spaces import accelerators, links
 from search_spaces.accelerators import Architecture
 from search_spaces.errors import IllegalDesign, UserError, unknown
 from search_spaces.networks.liveness import peak_activation_elements
@@ -59,6 +59,8 @@ __all__ = [
 
 VERSION = "2"
 """Raised by hand when an answer of this module changes."""
+
+EdgeMethod = Literal["segments", "suffix"]
 
 NOTHING = "nothing to compute"
 
@@ -81,6 +83,8 @@ class SystemSettings:
     edge: str = "roofline:jetson-tx2"
     edge_runs: int = 1000
     edge_threads: int | None = None
+    edge_method: EdgeMethod = "segments"
+    edge_precision: float | None = None  # None: all runs
     edge_power_w: float | None = None  # None: the device's own
 
     def __post_init__(self) -> None:
@@ -98,6 +102,10 @@ class SystemSettings:
             raise UserError(f"measuring an edge node needs at least 1 run, not {self.edge_runs}")
         if self.edge_threads is not None and self.edge_threads < 1:
             raise UserError(f"an edge node runs on at least 1 thread, not {self.edge_threads}")
+        if self.edge_method not in get_args(EdgeMethod):
+            raise unknown("method of measuring", self.edge_method, get_args(EdgeMethod))
+        if self.edge_precision is not None and not 0 < self.edge_precision < 1:
+            raise UserError(f"an edge precision is a share between 0 and 1, such as 0.02, not {self.edge_precision:g}")
         if self.edge_power_w is not None and not (isfinite(self.edge_power_w) and self.edge_power_w >= 0):
             raise UserError(f"the edge node's power must be at least 0 W, not {self.edge_power_w:g}")
         edge.check_name(self.edge)
@@ -286,11 +294,9 @@ class System:
             energy_says, time_says = costs.energy_provenance, costs.time_provenance
         if not before:
             energy_says = time_says = NOTHING
-        power_says = (
-            "given" if self.settings.edge_power_w is not None else ("table" if self.edge_power_w else "unknown")
-        )
+        power_says = "given" if self.settings.edge_power_w is not None else profile.power_provenance
         sensor_energy, latency = {energy_says, "table"}, {time_says, "table", profile.provenance}
-        edge_energy = {profile.provenance, power_says}
+        edge_energy: set[str] = {profile.provenance, power_says}
         sources: dict[str, set[str]] = {
             "sensor_energy_j": sensor_energy,
             "accelerator_energy_j": {energy_says},
@@ -505,7 +511,10 @@ class System:
                 self.settings.edge,
                 runs=self.settings.edge_runs,
                 threads=self.settings.edge_threads,
+                method=self.settings.edge_method,
+                precision=self.settings.edge_precision,
                 memo=self._memo,
+                settings=self.settings.sensor,
                 progress=self._edge_progress,
             )
         return self._edge
@@ -516,16 +525,25 @@ class System:
         given = self.settings.edge_power_w
         return self.edge_profile.power_w if given is None else given
 
+    @property
+    def _edge_energy_j(self) -> np.ndarray:
+        """Energy of the edge node for every cut: the model's own, else constant power for as long as it computes."""
+        own = self.edge_profile.energy_j
+        if own is not None and self.settings.edge_power_w is None:
+            return np.array(own)
+        return self.edge_power_w * np.array(self.edge_profile.latency_s)
+
     def fingerprint(self) -> dict[str, Any]:
         """All that the metrics depend on, JSON-able: settings, the network's identity, versions, the edge node."""
         settings = asdict(self.settings)
         node: dict[str, Any] = {}
-        if self.settings.edge.startswith("measured:"):
-            node["edge_latency"] = _digest(self.edge_profile.latency_s)
-        else:
-            settings["edge"] = f"roofline:{self.settings.edge.rpartition(':')[2]}"
-            node["edge_device"] = asdict(devices.get(self.settings.edge.rpartition(":")[2]))
-            for name in ("edge_runs", "edge_threads"):
+        measured = self.settings.edge.startswith("measured:")
+        if measured or self.settings.edge.startswith("profile:"):
+            node["edge_latency"] = _digest((self.edge_profile.latency_s, self.edge_profile.power_w))
+        if not measured:
+            node |= edge.fingerprint(self.settings.edge, self.settings.sensor, self._memo)
+            settings["edge"] = node.pop("edge")
+            for name in ("edge_runs", "edge_threads", "edge_method", "edge_precision"):
                 del settings[name]
         return {
             "network": network_identity(self.network),
@@ -555,7 +573,7 @@ class System:
     ) -> dict[str, np.ndarray]:
         """The metrics from their parts: the formulas of the module, on arrays that broadcast against `cuts`."""
         edge_latency_s = np.array(self.edge_profile.latency_s)[cuts]
-        edge_energy_j = self.edge_power_w * edge_latency_s
+        edge_energy_j = self._edge_energy_j[cuts]
         sensor_energy_j = accelerator_energy_j + phy_energy_j
         slowest_s = np.maximum(np.maximum(sensor_latency_s, link_latency_s), edge_latency_s)
         return {

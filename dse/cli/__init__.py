@@ -19,7 +19,7 @@ from search_spaces.errors import UserError
 
 __all__ = ["application", "main", "run_application"]
 
-MODULES = ("study", "results", "importance", "storage", "networks", "design", "mapper", "doctor", "verify")
+MODULES = ("study", "results", "importance", "storage", "networks", "design", "mapper", "doctor", "verify", "profile")
 
 HELP = """Where to cut a neural network between a sensor node and an edge node, and what accelerator, clock and link
 the sensor node should have: the Pareto front of sensor energy against end-to-end latency.

@@ -98,15 +98,19 @@ def evaluate(
     dram: Annotated[str, typer.Option(help="lpddr4, lpddr, ddr3, gddr5 or hbm2.")] = "lpddr4",
     link: Annotated[str, typer.Option(help="A link, as `paretocut list links` names it.")] = "1000base-t",
     edge: Annotated[
-        str, typer.Option(help="The edge node: a device, measured:cpu or measured:cuda.")
+        str,
+        typer.Option(
+            help="The edge node: a device, measured:cpu or :cuda, profile:FILE, or accelerator:simba_like,pe_cols=8."
+        ),
     ] = "roofline:jetson-tx2",
     edge_runs: Annotated[int, typer.Option(help="Runs of which a measured edge node takes the median.")] = 1000,
     edge_threads: Annotated[int | None, typer.Option(help="Threads of a measured edge node.")] = None,
+    edge_method: Annotated[str, typer.Option(help="How an edge node is measured: segments or suffix.")] = "segments",
     edge_power_w: Annotated[
         float | None, typer.Option(help="Power of the edge node in watts.", show_default="the device's own")
     ] = None,
     input_shape: Annotated[str | None, typer.Option("--input", help="Input shape, such as 1x3x224x224.")] = None,
-    mode: Annotated[str, typer.Option(help="Cut mode: block or tensor.")] = "block",
+    mode: Annotated[str, typer.Option(help="Cut mode: block, tensor or frontier.")] = "block",
     metric: Annotated[str, typer.Option(help="A layer's mapping is the best in edp, delay or energy.")] = "edp",
     operators: Annotated[str, typer.Option(help="all, or conv: convolutions only, as the paper.")] = "all",
     dvfs: Annotated[str, typer.Option(help="on: supply follows the clock; off; sized.")] = "on",
@@ -128,7 +132,7 @@ def evaluate(
     from search_spaces.networks import load
 
     choices: dict[str, Any] = {"mapping": metric, "operators": operators, "dvfs": dvfs}
-    words: dict[str, Any] = {"framing": framing, "phy_energy": phy_energy, "cut_mode": mode}
+    words: dict[str, Any] = {"framing": framing, "phy_energy": phy_energy, "cut_mode": mode, "method": edge_method}
     words["accelerator_model"] = accelerator_model  # all checked where they go
     settings = SystemSettings(
         sensor=SensorSettings(**choices, accelerator_model=words["accelerator_model"]),
@@ -140,6 +144,7 @@ def evaluate(
         edge=edge,
         edge_runs=edge_runs,
         edge_threads=edge_threads,
+        edge_method=words["method"],
         edge_power_w=edge_power_w,
     )
     traced = load(network, None if input_shape is None else parse_shape(input_shape), words["cut_mode"])
@@ -312,14 +317,16 @@ def list_links(as_json: AsJson = False) -> None:
 
 
 def list_devices(as_json: AsJson = False) -> None:
-    """Edge nodes: devices by their roofline, and the computer at hand by measurement."""
+    """Edge nodes: devices by their roofline, the computer at hand by measurement, profiles that come along."""
     from evaluators import edge
+    from evaluators.edge import files
     from search_spaces import devices
 
     found = [devices.get(name) for name in devices.names()]
     if as_json:
         rooflines = [{**asdict(device), "edge": f"roofline:{device.name}"} for device in found]
-        measured = [{"name": name.partition(":")[2], "edge": name} for name in edge.MEASURED]
+        others = (*edge.MEASURED, *(f"profile:{name}" for name in files.shipped()))
+        measured = [{"name": name.partition(":")[2], "edge": name} for name in others]
         typer.echo(json.dumps([*rooflines, *measured], indent=2))
         return
     headers = ("GFLOP/s", "reached", "GB/s", "reached", "W", "µs per layer")
@@ -338,3 +345,5 @@ def list_devices(as_json: AsJson = False) -> None:
     out = _console()
     out.print(table)
     out.print(f"and the computer at hand: {', '.join(edge.MEASURED)}", markup=False)
+    out.print(f"profiles measured elsewhere: {', '.join(files.shipped())}; your own as profile:FILE", markup=False)
+    out.print("any accelerator template: accelerator:simba_like,pe_cols=8,clock_mhz=500", markup=False)

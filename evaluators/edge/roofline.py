@@ -44,4 +44,4 @@ def profile_roofline(network: Network, device: EdgeDevice) -> EdgeProfile:
         rest = [i for i in range(len(network.layers)) if i not in cut.layers]
         remaining.append(float(per_layer[rest].sum()))
     notes = (f"roofline of {device.name}, {device.precision}",)
-    return EdgeProfile(device.name, tuple(remaining), device.power_w, "simulated", notes)
+    return EdgeProfile(device.name, tuple(remaining), device.power_w, "simulated", notes, "table")

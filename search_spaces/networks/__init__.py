@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from search_spaces.errors import UserError, unknown
 from search_spaces.networks import _models, store
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from search_spaces.networks._graph import Graph
 
-__all__ = ["TRACE_VERSION", "build_module", "default_input", "load", "names"]
+__all__ = ["TRACE_VERSION", "build_module", "default_input", "load", "names", "recipe"]
 
 TRACE_VERSION = 6
 """Part of every cached trace's identity: raise it when tracing, costing or cutting changes."""
@@ -41,6 +41,11 @@ def build_module(name: str) -> nn.Module:
     """The torch module in evaluation mode on the CPU; known networks have random weights, no auxiliary classifiers."""
     _check_name(name)
     return _models.build(name)
+
+
+def recipe(name: str) -> dict[str, Any]:
+    """How a network is built where only torch and torchvision are: JSON-able. Raises UserError where it cannot be."""
+    return _models.recipe(name)
 
 
 def load(

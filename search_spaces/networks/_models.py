@@ -26,7 +26,16 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.export import ExportedProgram
 
-__all__ = ["build", "default_input", "is_factory", "is_file", "own_names", "source_version", "torchvision_names"]
+__all__ = [
+    "build",
+    "default_input",
+    "is_factory",
+    "is_file",
+    "own_names",
+    "recipe",
+    "source_version",
+    "torchvision_names",
+]
 
 _INPUTS = {
     # 227 is what CNNParted's published SqueezeNet figures were made with; 299 is Inception v3's own size.
@@ -126,15 +135,28 @@ def build(name: str, device: str = "cpu") -> nn.Module:
             return import_module(f"{own.__name__}.{name}").build().eval()
         from torchvision import models
 
-        options = dict(_WITHOUT_WEIGHTS.get(name, {}))
-        if name in models.list_models(module=models.segmentation):
-            options["weights_backbone"] = None
         try:
-            return models.get_model(name, weights=None, **options).eval()
+            return models.get_model(name, weights=None, **recipe(name)["options"]).eval()
         except (RuntimeError, NotImplementedError) as error:
             if device == "meta":  # a constructor that computes with values cannot run on shapes alone
                 return build(name).to("meta")
             raise UserError(f"torchvision cannot build {name!r} without weights: {error}") from error
+
+
+def recipe(name: str) -> dict[str, Any]:
+    """How a network is built where only torch and torchvision are; raises UserError where that is not enough."""
+    if is_factory(name):
+        return {"factory": name}
+    if is_file(name) or name in own_names():
+        way_out = "give it as module:factory, a file that you copy there too"
+        raise UserError(f"{name} cannot be built where only torch and torchvision are: {way_out}")
+    from torchvision import models
+
+    options = dict(_WITHOUT_WEIGHTS.get(name, {}))
+    segmentation = name in models.list_models(module=models.segmentation)
+    if segmentation:
+        options["weights_backbone"] = None
+    return {"torchvision": name, "options": options, "segmentation": segmentation}
 
 
 def _user_module(name: str) -> ModuleType:

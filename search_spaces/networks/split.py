@@ -45,7 +45,12 @@ class Splitter:
             )
         self._layers_of = dict(zip(self._trace.nodes, graph.layers_of, strict=True))
         self._module = module
-        self._device = next(module.parameters()).device
+        self._device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
+
+    @property
+    def operators(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        """The network's operators in order: the name of the torch.fx node, and the layers it became."""
+        return tuple((node.name, layers) for node, layers in self._layers_of.items())
 
     def split(self, cut: Cut) -> Halves:
         """Both halves at a cut of this network."""

@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+import ast
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from evaluators.edge.measured import measure
+from evaluators import edge
+from evaluators.edge import board, files
+from evaluators.edge.measured import measure, plan, script
 from evaluators.edge.profile import EdgeProfile
 from search_spaces.errors import UserError
-from search_spaces.networks import load
-from search_spaces.types import Network
+from search_spaces.networks import build_module, load
+from search_spaces.networks.split import Splitter
+from search_spaces.types import CutMode, Network
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tiny tensors: more threads would only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture
@@ -20,23 +39,105 @@ def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Network:
     return load("lenet5")
 
 
-def test_every_cut_is_timed_and_the_last_costs_nothing(network: Network) -> None:
+@pytest.mark.parametrize("method", board.METHODS)
+def test_every_cut_is_timed_and_the_last_costs_nothing(network: Network, method: str) -> None:
     told: list[tuple[int, int]] = []
-    profile = measure(network, runs=3, threads=1, progress=lambda done, total: told.append((done, total)))
-    assert len(profile.latency_s) == len(network.cuts)
-    assert all(seconds > 0 for seconds in profile.latency_s[:-1])
-    assert profile.latency_s[-1] == 0
-    assert told == [(i, len(network.cuts)) for i in range(len(network.cuts) + 1)]
-    assert (profile.provenance, profile.power_w) == ("measured", 0)
+    found = measure(network, method=method, runs=3, threads=1, progress=lambda done, total: told.append((done, total)))
+    seconds = [cut["latency_s"] for cut in found["cuts"]]
+    assert [cut["name"] for cut in found["cuts"]] == [cut.name for cut in network.cuts]
+    assert all(s > 0 for s in seconds[:-1]) and seconds[-1] == 0
+    assert told[-1][0] == told[-1][1] > 0 and told == sorted(told)
+    assert found["method"] == method and found["environment"]["threads"] == 1
+    profile = files.edge_profile(json.loads(json.dumps(found)), network, "here")
+    assert (profile.provenance, profile.latency_s) == ("measured", tuple(seconds))
     said = " ".join((profile.device, *profile.notes))
-    for fact in ("cpu", "median of 3 runs", f"torch {torch.__version__}", "1 threads", "interquartile range"):
+    for fact in ("cpu", "median of 3 runs", f"torch {torch.__version__}", "1 threads", "interquartile range", method):
         assert fact in said
 
 
+@pytest.mark.parametrize(
+    ("name", "shape", "mode"),
+    [
+        ("squeezenet1_1", (1, 3, 35, 35), "block"),
+        ("squeezenet1_1", (1, 3, 35, 35), "frontier"),
+        ("fcn_resnet50", (1, 3, 32, 32), "tensor"),  # the size of its input is read at the end
+        ("mobilenet_v3_large", (1, 3, 32, 32), "frontier"),  # overwrites activations in place
+    ],
+)
+def test_the_sections_one_after_the_other_are_the_whole(name: str, shape: tuple[int, ...], mode: CutMode) -> None:
+    """What is timed is the network: its sections give its result, and so does what follows each cut."""
+    network, module = load(name, shape, mode), build_module(name)
+    found = plan(network, Splitter(network, module))
+    assert [n for names in found["segments"] for n in names] == [n for n, _ in Splitter(network, module).operators]
+    sections = board._Network(module, found, "cpu")
+    source = torch.rand(shape)
+    with torch.inference_mode():
+        whole = module(source.clone())
+        whole = whole["out"] if isinstance(whole, dict) else whole
+        values = sections.values(source)
+        output = sections.sections[-1].outputs[-1]
+        assert torch.equal(values[output], whole)
+        for cut, entry in list(zip(network.cuts, found["cuts"], strict=True))[:: max(1, len(network.cuts) // 5)]:
+            if not entry["tail"]:
+                continue
+            halves, rest = Splitter(network, module).split(cut), board._Part(sections, set(entry["tail"]))
+            crossing = halves.head(source.clone())
+            given = dict(zip([n for n in rest.inputs if _is_tensor(values[n])], crossing, strict=True))
+            results = rest.run(*[given.get(n, values[n]) for n in rest.inputs])
+            assert torch.equal(results[-1], whole), cut.name
+
+
+def _is_tensor(value: object) -> bool:
+    return isinstance(value, torch.Tensor)
+
+
+def test_what_follows_a_cut_is_the_sum_of_its_sections(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a clock that advances by 1, 2, 4, … per reading, every sum of sections is known."""
+    readings = iter(float(2**n) for n in range(1000))
+    monkeypatch.setattr(board.time, "perf_counter", lambda: next(readings))
+    monkeypatch.setattr(board, "ALONE", 0.0)
+    sections = board._Network(build_module("lenet5"), plan(network), "cpu")
+    samples, warm_up = board._segments(sections, torch.rand(1, 1, 32, 32), 1, None, lambda done, total: None)
+    n = len(network.cuts) - 1
+    first = warm_up * (n + 1)  # readings before the run that counts
+    expected = [float(2 ** (first + n) - 2 ** (first + i)) for i in range(n + 1)]
+    assert [times[0] for times in samples] == expected
+
+
+def test_the_last_remainders_are_timed_alone(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts: list[set[int]] = []
+    alone = board._alone
+    monkeypatch.setattr(board, "_alone", lambda *args: parts.append(args[2]) or alone(*args))
+    measure(network, runs=3, threads=1)
+    tails = [set(cut["tail"]) for cut in plan(network)["cuts"]]
+    assert parts and all(tail in tails for tail in parts)
+    assert parts == sorted(parts, key=len) and len(parts) < len(tails)
+
+
+def test_it_stops_when_the_medians_are_known(monkeypatch: pytest.MonkeyPatch, network: Network) -> None:
+    """A clock without noise is precise at once, one that doubles from reading to reading never."""
+    steady = iter(range(10**6))
+    monkeypatch.setattr(board.time, "perf_counter", lambda: float(next(steady)))
+    for method in board.METHODS:
+        cuts = measure(network, method=method, runs=200, threads=1, precision=0.02)["cuts"]
+        assert {cut["runs"] for cut in cuts[:-1]} == {board.LEAST_RUNS}
+    noisy = iter(range(10**6))
+    monkeypatch.setattr(board.time, "perf_counter", lambda: float(next(noisy)) ** 3)
+    cuts = measure(network, method="segments", runs=40, threads=1, precision=0.02)["cuts"]
+    assert cuts[0]["runs"] == 40
+
+
+def test_median_range_and_outliers_by_hand() -> None:
+    times = [1.0, 2.0, 3.0, 4.0, 100.0]
+    assert board._statistics(times) == {"latency_s": 3.0, "iqr_s": 2.0, "runs": 5, "outliers": 1}
+    # of 100 ordered values the 95 % interval of the median has the ranks 50 ± 0.98 × 10
+    assert board._half_width(list(range(100))) == (60 - 40) / 2
+
+
 def test_threads_and_random_state_are_left_as_they_were(network: Network) -> None:
-    threads, state = torch.get_num_threads(), torch.get_rng_state()
-    measure(network, runs=1, threads=1)
-    assert torch.get_num_threads() == threads
+    state = torch.get_rng_state()
+    measure(network, runs=1, threads=2)
+    assert torch.get_num_threads() == 1
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -44,30 +145,36 @@ def test_free_operators_that_are_left_are_run_too(tmp_path: Path, monkeypatch: p
     """SqueezeNet's last block leaves a flatten: a free operator, but something that the edge node executes."""
     monkeypatch.setenv("PARETOCUT_CACHE", str(tmp_path / "memo.db"))
     squeezenet = load("squeezenet1_1", (1, 3, 35, 35))
-    profile = measure(squeezenet, runs=1, threads=1)
-    assert profile.latency_s[-1] > 0
+    assert measure(squeezenet, runs=1, threads=1)["cuts"][-1]["latency_s"] > 0
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="asks for CUDA where there is none")
 def test_cuda_where_there_is_none_names_the_way_out(network: Network) -> None:
     with pytest.raises(UserError, match=r"no CUDA device.*measured:cpu"):
-        measure(network, device="cuda", runs=1)
+        edge.profile(network, "measured:cuda", runs=1)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_cuda_is_timed_like_the_cpu(network: Network) -> None:
-    profile = measure(network, device="cuda", runs=3)
-    assert all(seconds > 0 for seconds in profile.latency_s[:-1])
-    assert torch.cuda.get_device_name() in profile.device
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here: nothing to measure on")
+@pytest.mark.parametrize("method", board.METHODS)
+def test_cuda_is_timed_like_the_cpu(network: Network, method: str) -> None:
+    found = measure(network, device="cuda", method=method, runs=3)
+    assert all(cut["latency_s"] > 0 for cut in found["cuts"][:-1])
+    assert torch.cuda.get_device_name() in found["device"]
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({"device": "tpu"}, "cpu or cuda"), ({"runs": 0}, "at least 1"), ({"threads": 0}, "at least 1")],
+    [
+        ({"device": "tpu"}, "cpu or cuda"),
+        ({"runs": 0}, "at least 1"),
+        ({"threads": 0}, "at least 1"),
+        ({"method": "guess"}, "segments or suffix"),
+        ({"precision": 2.0}, "between 0 and 1"),
+    ],
 )
-def test_bad_options_get_one_line(network: Network, options: dict[str, object], words: str) -> None:
+def test_bad_options_get_one_line(network: Network, options: dict[str, Any], words: str) -> None:
     with pytest.raises(UserError, match=words) as caught:
-        measure(network, **options)  # type: ignore[arg-type] # wrong on purpose
+        measure(network, **options)
     assert "\n" not in str(caught.value)
 
 
@@ -75,3 +182,128 @@ def test_bad_options_get_one_line(network: Network, options: dict[str, object], 
 def test_profile_refuses_what_is_no_latency(value: float) -> None:
     with pytest.raises(ValueError, match="no latency"):
         EdgeProfile("cpu", (0.1, value), 0.0, "measured")
+
+
+# on a board
+
+
+OLD_PYTHONS = sorted(Path.home().glob(".pyenv/versions/3.8.*/bin/python"))
+
+STUB = """
+import sys
+ALLOWED = set(sys.builtin_module_names) | {"torch", "torchvision"}
+
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        top = name.partition(".")[0]
+        if top in {"numpy", "dse", "evaluators", "search_spaces", "rich", "typer", "platformdirs"}:
+            raise ImportError("a board has no " + name)
+
+
+sys.meta_path.insert(0, Refuse())
+"""
+
+
+def test_the_script_imports_nothing_but_the_standard_library_and_torch(network: Network, tmp_path: Path) -> None:
+    """Of the file as it is written; the names of Python 3.8's library are those of ours less what came later."""
+    text = script(load("squeezenet1_1", (1, 3, 35, 35)))
+    tree = ast.parse(text, feature_version=(3, 8))
+    tops = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            tops |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0
+            tops.add(str(node.module).partition(".")[0])
+    assert tops - sys.stdlib_module_names == {"torch"}
+    assert not tops & {"tomllib", "zoneinfo", "graphlib"}
+
+
+def test_the_script_runs_where_everything_else_is_blocked(tmp_path: Path) -> None:
+    """In a process that refuses every other package; the result is a profile of this network."""
+    network = load("squeezenet1_1", (1, 3, 35, 35))
+    (tmp_path / "there.py").write_text(script(network))
+    blocked = STUB + "import runpy; sys.argv = ['there.py', '--runs', '2', '--threads', '1', '--out', 'b.json']\n"
+    blocked += "runpy.run_path('there.py', run_name='__main__')\n"
+    blocked = blocked.replace('"numpy", ', "")  # torch itself may want it
+    done = subprocess.run(
+        [sys.executable, "-c", blocked], cwd=tmp_path, capture_output=True, text=True, check=False,
+        env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "2 of 2" in done.stderr
+    profile = edge.profile(network, f"profile:{tmp_path / 'b.json'}")
+    assert profile.latency_s[0] > profile.latency_s[-1] > 0
+
+
+@pytest.mark.skipif(not OLD_PYTHONS, reason="no Python 3.8 in ~/.pyenv/versions")
+def test_the_script_loads_and_answers_on_python_3_8(tmp_path: Path) -> None:
+    """Without torch it can measure nothing; its options, errors and statistics need none."""
+    (tmp_path / "there.py").write_text(script(load("squeezenet1_1", (1, 3, 35, 35))))
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        code = STUB + f"import runpy; sys.argv = ['there.py', *{arguments!r}]\n"
+        code += "runpy.run_path('there.py', run_name='__main__')\n"
+        argv = [str(OLD_PYTHONS[-1]), "-c", code]
+        return subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False, env={})
+
+    assert "--precision" in run("--help").stdout
+    refused = run("--runs", "0", "--out", "b.json")
+    assert (refused.returncode, refused.stderr) == (2, "measuring an edge node needs at least 1 run, not 0\n")
+    code = "import there; print(there._statistics([1.0, 2.0, 3.0, 4.0, 100.0]), there.device_name('cpu') != '')"
+    argv = [str(OLD_PYTHONS[-1]), "-c", code]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=True, env={})
+    assert done.stdout == "{'latency_s': 3.0, 'iqr_s': 2.0, 'runs': 5, 'outliers': 1} True\n"
+
+
+def test_a_network_that_differs_on_the_board_is_refused(network: Network) -> None:
+    other = {**plan(network), "segments": [["conv1", "no_such_layer"]]}
+    with pytest.raises(board.ProfileError, match="has no operator no_such_layer"):
+        board.measure(build_module("lenet5"), other, runs=1)
+
+
+def test_only_what_a_board_can_build_gets_a_script(network: Network) -> None:
+    with pytest.raises(UserError, match="lenet5 cannot be built where only torch and torchvision are"):
+        script(network)
+
+
+# sensors
+
+
+def test_a_processor_counts_its_joules(tmp_path: Path) -> None:
+    for i, joules in enumerate((3, 4)):
+        folder = tmp_path / f"sys/class/powercap/intel-rapl:{i}"
+        folder.mkdir(parents=True)
+        (folder / "energy_uj").write_text(f"{joules * 1_000_000}\n")
+    with board._Energy("cpu", tmp_path) as energy:
+        (tmp_path / "sys/class/powercap/intel-rapl:1/energy_uj").write_text("9000000\n")
+    assert energy.power_w is not None and energy.power_w > 0 and energy.source == "rapl"
+
+
+@pytest.mark.parametrize("kind", ["hwmon", "iio"])
+def test_a_jetson_reads_the_rail_of_the_whole_module(tmp_path: Path, kind: str) -> None:
+    folder = tmp_path / f"sys/bus/i2c/drivers/ina3221/1-0040/{kind}/{kind}3"
+    folder.mkdir(parents=True)
+    if kind == "hwmon":
+        entries = {"in1_label": "VDD_IN", "in1_input": "5000", "curr1_input": "1500", "in2_label": "VDD_CPU"}
+    else:
+        entries = {"rail_name_0": "VDD_IN", "in_power0_input": "7500", "rail_name_1": "VDD_CPU"}
+    for name, text in entries.items():
+        (folder / name).write_text(text + "\n")
+    energy = board._Energy("cpu", tmp_path)
+    (rail,) = energy._ina_rails()
+    assert rail() == pytest.approx(7.5)
+
+
+def test_without_a_sensor_the_power_is_not_known(network: Network, tmp_path: Path) -> None:
+    with board._Energy("cpu", tmp_path) as energy:
+        pass
+    assert energy.power_w is None
+    found = {**measure(network, runs=1, threads=1), "power_w": None, "power_from": None}
+    profile = files.edge_profile(found, network, "here")
+    assert (profile.power_w, profile.power_provenance) == (0.0, "unknown")
+    given = files.edge_profile({**found, "power_w": 7.0, "power_from": "given"}, network, "here")
+    assert (given.power_w, given.power_provenance) == (7.0, "given")
+    rapl = files.edge_profile({**found, "power_w": 7.0, "power_from": "rapl"}, network, "here")
+    assert rapl.power_provenance == "measured" and "power measured by rapl" in rapl.notes

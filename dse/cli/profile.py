@@ -1,0 +1,254 @@
+"""`paretocut profile`: what is left after every cut, measured here; `paretocut profiles`: such files; `calibrate`."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.progress import Progress
+from rich.table import Column, Table
+
+from dse.cli._options import AsJson, Cache, open_memo
+from dse.cli.networks import NETWORK, parse_shape
+from dse.files import write_atomic
+from dse.report.table import console
+from search_spaces.errors import UserError
+
+__all__ = ["register"]
+
+LINE_SECONDS = 10.0
+"""How often a line is written where the output is no terminal."""
+
+Network = Annotated[str, typer.Argument(help=NETWORK)]
+Input = Annotated[str | None, typer.Option("--input", help="Input shape, such as 1x3x224x224.")]
+Mode = Annotated[str, typer.Option(help="Cut mode: block, tensor or frontier.")]
+Files = Annotated[list[str], typer.Argument(help="Profiles: files, or names of those that come with paretocut.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.command("profile")(profile)
+    app.command("calibrate")(calibrate)
+    profiles = typer.Typer(help="Profiles of edge nodes: what is in them, and whether they fit.", no_args_is_help=True)
+    profiles.command("show")(show)
+    profiles.command("merge")(merge)
+    profiles.command("check")(check)
+    app.add_typer(profiles, name="profiles")
+
+
+def profile(
+    network: Network,
+    out: Annotated[Path | None, typer.Option(help="The file to write.", show_default="only shown")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    method: Annotated[
+        str, typer.Option(help="segments: one pass times all cuts; suffix: each remainder on its own, as the paper.")
+    ] = "segments",
+    runs: Annotated[int, typer.Option(help="Runs, or the most of them with --precision.")] = 1000,
+    precision: Annotated[
+        str | None, typer.Option(help="Stop when every median is known to this share, such as 2%.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads.", show_default="torch's choice")] = None,
+    power_w: Annotated[
+        float | None, typer.Option(help="Power of the computer in watts.", show_default="its sensor's, if it has one")
+    ] = None,
+    input_: Input = None,
+    mode: Mode = "block",
+    script: Annotated[
+        Path | None,
+        typer.Option(help="Measure nothing; write a Python file that does it on a board without paretocut."),
+    ] = None,
+    cache: Cache = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure what an edge node needs for the rest of a network after every cut: median of real runs, random weights.
+
+    paretocut profile squeezenet1_1 --precision 2% --out here.json
+
+    paretocut profile squeezenet1_1 --script there.py     (then, on the board: python3 there.py --out orin.json)
+
+    paretocut evaluate squeezenet1_1 --cut "MaxPool2d: 2-6" --edge profile:orin.json
+    """
+    from evaluators import edge
+    from search_spaces.networks import load
+
+    if power_w is not None and power_w < 0:
+        raise UserError(f"a power is at least 0 W, not {power_w:g}")
+    words: Any = mode  # checked where it goes
+    traced = load(network, None if input_ is None else parse_shape(input_), words)
+    if script is not None:
+        from evaluators.edge.measured import script as text
+
+        _write(script, text(traced), "--script")
+        typer.echo(f"{script}: copy it to the board, which needs Python 3.8, torch 2.0 and torchvision; then")
+        typer.echo(f"    python3 {script.name} --out board.json --device cuda")
+        return
+    share = None if precision is None else _share(precision)
+    with open_memo(cache) as memo, _progress(f"profiling {network}") as told:
+        found = edge.measure(
+            traced, device, runs=runs, threads=threads, method=method, precision=share, memo=memo, progress=told
+        )
+    if power_w is not None:
+        found = {**found, "power_w": power_w, "power_from": "given"}
+    if out is not None:
+        _write(out, json.dumps(found, indent=1) + "\n", "--out")
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    _show(found)
+    if out is not None:
+        typer.echo(f"{out}: use it with --edge profile:{out}")
+
+
+def show(files: Files, as_json: AsJson = False) -> None:
+    """What profiles say: device, versions, and the seconds after every cut."""
+    from evaluators.edge.files import read
+
+    found = [read(name) for name in files]
+    if as_json:
+        typer.echo(json.dumps(found if len(found) > 1 else found[0], indent=2))
+        return
+    for one in found:
+        _show(one)
+
+
+def merge(
+    files: Files,
+    out: Annotated[Path, typer.Option(help="The file to write.")],
+) -> None:
+    """Join profiles of one network on one computer, such as those of two cut modes."""
+    from evaluators.edge import files as profiles
+
+    if len(files) < 2:
+        raise UserError("merge takes two or more profiles")
+    merged = profiles.merge([profiles.read(name) for name in files])
+    _write(out, json.dumps(merged, indent=1) + "\n", "--out")
+    typer.echo(f"{out}: {len(merged['cuts'])} cuts in mode {', '.join(merged['cut_modes'])}")
+
+
+def check(
+    file: Annotated[str, typer.Argument(help="A profile.")],
+    network: Network,
+    input_: Input = None,
+    mode: Mode = "block",
+) -> None:
+    """Whether a profile fits a network, its input and its cuts; what differs otherwise, with exit status 2."""
+    from evaluators.edge import files
+    from search_spaces.networks import load
+
+    words: Any = mode
+    traced = load(network, None if input_ is None else parse_shape(input_), words)
+    fitting = files.edge_profile(files.read(file), traced, file)
+    typer.echo(f"{file} fits: {len(fitting.latency_s)} cuts of {network} in mode {mode}, measured on {fitting.device}")
+
+
+def calibrate(
+    device: Annotated[str, typer.Argument(help="A device, as `paretocut list devices` names it.")],
+    file: Annotated[str, typer.Argument(help="A profile of a network that was measured on this device.")],
+    as_json: AsJson = False,
+) -> None:
+    """Fit a roofline's efficiencies and launch overhead to a measured profile, and show the error at every cut.
+
+    paretocut calibrate generic-cpu here.json
+    """
+    from evaluators.edge import files
+    from evaluators.edge.calibrate import calibrate as fit
+    from search_spaces import devices
+    from search_spaces.networks import load
+
+    measured = files.read(file)
+    known = devices.get(device)
+    mode: Any = measured["cut_modes"][0]
+    traced = load(measured["network"], tuple(measured["input"]), mode)
+    found = fit(traced, known, files.edge_profile(measured, traced, file))
+    if as_json:
+        typer.echo(json.dumps(found.to_json(), indent=2))
+        return
+    screen = console()
+    screen.print(f"{device} fitted to {measured['network']} on {measured['device']}", markup=False)
+    factors = Table("factor", *_right("in the file", "fitted"), box=None)
+    for name, unit in (("compute_efficiency", ""), ("bandwidth_efficiency", ""), ("launch_overhead_s", "µs")):
+        scale = 1e6 if unit else 1.0
+        before, after = (getattr(d, name) * scale for d in (known, found.device))
+        factors.add_row(name, f"{before:.3g} {unit}", f"{after:.3g} {unit}")
+    screen.print(factors)
+    table = Table("cut", *_right("measured ms", "file's ms", "error", "fitted ms", "error"), box=None)
+    for row in found.rows:
+        errors = [f"{100 * e:+.0f} %" if e is not None else "–" for e in (row.error_before, row.error_after)]
+        table.add_row(
+            escape(row.cut), f"{row.measured_s * 1e3:.3f}", f"{row.before_s * 1e3:.3f}", errors[0],
+            f"{row.after_s * 1e3:.3f}", errors[1],
+        )  # fmt: skip
+    screen.print(table)
+    before, after = found.median_error_before, found.median_error_after
+    screen.print(
+        f"median error {100 * before:.0f} % before, {100 * after:.0f} % after; write the fitted factors into "
+        f"search_spaces/devices/{device.replace('-', '_')}.py, with where they come from",
+        soft_wrap=True,
+    )
+
+
+def _show(found: Mapping[str, Any]) -> None:
+    screen = console()
+    environment = found["environment"]
+    shape = "x".join(map(str, found["input"]))
+    power = "not measured" if found.get("power_w") is None else f"{found['power_w']:.1f} W ({found['power_from']})"
+    screen.print(f"{found['network']}, input {shape}, on {found['device']}", markup=False)
+    told = {"torch": "torch", "python": "Python", "system": "system", "power_mode": "power mode", "made": "made"}
+    facts = ", ".join(f"{label} {environment.get(key, '?')}" for key, label in told.items())
+    screen.print(f"method {found['method']}, {environment.get('threads', '?')} threads, {facts}", markup=False)
+    screen.print(f"power {power}", markup=False)
+    table = Table("cut", *_right("elements sent", "ms after it", "interquartile range", "runs", "outliers"), box=None)
+    for cut in found["cuts"]:
+        spread = f"{100 * cut['iqr_s'] / cut['latency_s']:.1f} %" if cut["latency_s"] else "–"
+        milliseconds = f"{cut['latency_s'] * 1e3:.4f}"
+        table.add_row(
+            escape(cut["name"]), f"{cut['elements']:,}", milliseconds, spread, str(cut["runs"]), str(cut["outliers"])
+        )
+    screen.print(table)
+    screen.print("measured: median of single runs, random weights, 32-bit floats; outliers lie above Q3 + 3 ranges")
+
+
+def _right(*headers: str) -> list[Any]:
+    return [Column(header, justify="right", no_wrap=True) for header in headers]
+
+
+def _share(text: str) -> float:
+    """0.02 of "2%" and of "0.02"."""
+    try:
+        return float(text.rstrip("% ")) / (100 if text.rstrip().endswith("%") else 1)
+    except ValueError:
+        raise UserError(f"a precision is a share such as 2% or 0.02, not {text!r}") from None
+
+
+def _write(path: Path, text: str, option: str) -> None:
+    write_atomic(path, lambda temporary: _fill(temporary, text), option)
+
+
+def _fill(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal, elsewhere a line now and then, on stderr."""
+    screen = console(stderr=True)
+    if screen.is_terminal:
+        with Progress(console=screen, transient=True) as bar:
+            task = bar.add_task(what)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+        return
+    last = time.monotonic()
+
+    def line(done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last > LINE_SECONDS:
+            last = time.monotonic()
+            screen.print(f"{what}: {done} of {total}")
+
+    yield line

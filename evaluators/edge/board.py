@@ -1,0 +1,554 @@
+"""Times what a network needs after each of its cuts, on the computer at hand: as part of paretocut or alone.
+
+Edge boards ship an old Python and a vendor's torch. This module therefore needs Python 3.8, torch 2.0, torchvision
+and the standard library, nothing else; `paretocut profile --script` writes it as one file with the plan of a network
+in it: which operators (torch.fx nodes, by name) lie between which cuts.
+
+Method "segments" runs the network over and over and reads the clock at every cut; what follows a cut is the sum of its
+segments. For the last cuts that sum is so short that cold caches and reading the clock matter, so the shortest
+remainders are timed again on their own, which takes little time. Method "suffix", the founding paper's, times the rest
+of the network after each cut on its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import datetime
+import importlib
+import json
+import math
+import os
+import platform
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+FORMAT = "paretocut edge profile"
+VERSION = 1
+METHODS = ("segments", "suffix")
+DEVICES = ("cpu", "cuda")
+LEAST_RUNS = 20
+"""No interval is called tight with fewer runs."""
+
+SHORT = 0.05
+"""Remainders below this share of the whole network need not be timed to the wanted precision."""
+
+Plan = Mapping  # [str, Any]; Python 3.8 cannot subscript it
+"""A network's name, input, cuts and sections; how to build it where it is profiled alone."""
+
+Progress = Callable  # [[int, int], None]
+
+ALONE = 0.15
+"""The shortest remainders, up to this share of the whole network together, are timed on their own in "segments" too."""
+
+PLAN: Plan | None = None
+"""Filled in by `paretocut profile --script`."""
+
+
+class ProfileError(Exception):
+    """What cannot be measured, in one line."""
+
+
+def measure(
+    module: Any,
+    plan: Plan,
+    device: str = "cpu",
+    method: str = "segments",
+    runs: int = 1000,
+    threads: int | None = None,
+    precision: float | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """The profile of a network: a JSON-able dict with median and interquartile range in seconds for every cut.
+
+    `runs` is the number of runs, or with a `precision` (the half-width of the median's 95 % interval over the median)
+    the most there will be. `threads` defaults to torch's choice. `progress` is told (done, in all).
+    """
+    import torch
+
+    check(device, method, runs, threads, precision)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            torch.manual_seed(0)
+            source = torch.rand(plan["input"]).to(device)
+            network = _Network(module.to(device).eval(), plan, device)
+            time_it = _segments if method == "segments" else _suffixes
+            with _Energy(device) as energy:
+                samples, warm_up = time_it(network, source, runs, precision, progress or (lambda done, total: None))
+        used = torch.get_num_threads()
+    finally:
+        torch.set_num_threads(before)
+    cuts = [
+        dict(name=cut["name"], elements=cut["elements"], **_statistics(times))
+        for cut, times in zip(plan["cuts"], samples)
+    ]
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "network": plan["network"],
+        "input": list(plan["input"]),
+        "cut_modes": [plan["cut_mode"]],
+        "device": device + ": " + device_name(device),
+        "method": method,
+        "warm_up_runs": warm_up,
+        "power_w": energy.power_w,
+        "power_from": energy.source,
+        "environment": environment(used),
+        "cuts": cuts,
+    }
+
+
+def check(device: str, method: str, runs: int, threads: int | None, precision: float | None) -> None:
+    """Raise ProfileError for a choice that does not exist."""
+    if device not in DEVICES:
+        raise ProfileError(f"a network is measured on cpu or cuda, not {device!r}")
+    if method not in METHODS:
+        raise ProfileError(f"a network is measured by the method segments or suffix, not {method!r}")
+    if runs < 1:
+        raise ProfileError(f"measuring an edge node needs at least 1 run, not {runs}")
+    if threads is not None and threads < 1:
+        raise ProfileError(f"an edge node runs on at least 1 thread, not {threads}")
+    if precision is not None and not 0 < precision < 1:
+        raise ProfileError(f"a precision is a share between 0 and 1, such as 0.02, not {precision:g}")
+    if device == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise ProfileError(
+                "no CUDA device to measure on; use measured:cpu, or a roofline such as roofline:jetson-tx2"
+            )
+
+
+class _Network:
+    """The operators of a module as sections between cuts."""
+
+    def __init__(self, module: Any, plan: Plan, device: str) -> None:
+        from torch import fx
+
+        exported = isinstance(module, fx.GraphModule) and any(
+            hasattr(n.target, "overloadpacket") for n in module.graph.nodes
+        )
+        self.module = module
+        self.plan = plan
+        self.cuda = device == "cuda"
+        self.graph = module.graph if exported else fx.Tracer().trace(module)
+        section_of = {name: i for i, names in enumerate(plan["segments"]) for name in names}
+        present = {node.name for node in self.graph.nodes}
+        missing = [name for name in section_of if name not in present]
+        if missing:
+            raise ProfileError(
+                f"the network here has no operator {missing[0]}: it is not the one that was cut (other version of "
+                "torchvision or of your code?)"
+            )
+        self.section_of: dict[Any, int] = {}
+        current = 0
+        for node in self.graph.nodes:  # shapes and their arithmetic go with the operator before them
+            current = max(current, section_of.get(node.name, current))
+            self.section_of[node] = current
+        self.source = next(node for node in self.graph.nodes if node.op == "placeholder")
+        self.sections = [_Part(self, {i}) for i in range(len(plan["segments"]))]
+        last: dict[Any, int] = {}
+        for i, section in enumerate(self.sections):
+            last.update(dict.fromkeys(section.inputs, i))
+        for i, section in enumerate(self.sections):  # what nobody needs any more is freed, as in an ordinary run
+            section.drops = [node for node in section.inputs if last[node] == i]
+
+    def synchronise(self) -> None:
+        if self.cuda:
+            import torch
+
+            torch.cuda.synchronize()
+
+    def values(self, source: Any) -> dict[Any, Any]:
+        """Every value that crosses between sections, from one run."""
+        values = {self.source: source.clone()}
+        for section in self.sections:
+            values.update(section(values))
+        return values
+
+
+class _Part:
+    """Some sections as one module; `inputs` and `outputs` are the nodes whose values go in and come out."""
+
+    def __init__(self, network: _Network, wanted: set[int]) -> None:
+        from torch import fx
+
+        graph = network.graph
+        inside = {
+            n
+            for n, i in network.section_of.items()
+            if i in wanted and n.op not in ("placeholder", "output", "get_attr")
+        }
+        read = {source for node in inside for source in node.all_input_nodes}
+        self.inputs = [n for n in graph.nodes if n in read and n not in inside and n.op != "get_attr"]
+        self.outputs = [n for n in graph.nodes if n in inside and any(user not in inside for user in n.users)]
+        self.drops: list[Any] = []
+        part = fx.Graph()
+        copies = {node: part.placeholder(f"value_{i}") for i, node in enumerate(self.inputs)}
+        for node in graph.nodes:
+            if node in inside or (node.op == "get_attr" and node in read):
+                copies[node] = part.node_copy(node, copies.__getitem__)
+        part.output(tuple(copies[node] for node in self.outputs))
+        self.run = fx.GraphModule(network.module, part).forward  # a module's call would cost microseconds more
+
+    def __call__(self, values: Mapping[Any, Any]) -> dict[Any, Any]:
+        return dict(zip(self.outputs, self.run(*[values[node] for node in self.inputs])))
+
+
+def _segments(
+    network: _Network, source: Any, runs: int, precision: float | None, progress: Progress
+) -> tuple[list[list[float]], int]:
+    """Per cut the seconds of what follows it, in every run; one clock reading between two sections."""
+    import torch
+
+    tails = torch.zeros(len(network.sections), len(network.plan["cuts"]), dtype=torch.float64)
+    for i, cut in enumerate(network.plan["cuts"]):
+        tails[cut["tail"], i] = 1.0
+    clock, sections, drops = time.perf_counter, network.sections, [section.drops for section in network.sections]
+
+    def once() -> list[float]:
+        values = {network.source: source.clone()}
+        network.synchronise()
+        stamps = [clock()]
+        for section, unused in zip(sections, drops):
+            results = section.run(*[values[node] for node in section.inputs])
+            network.synchronise()
+            stamps.append(clock())
+            for node in unused:
+                del values[node]
+            values.update(zip(section.outputs, results))
+            results = None
+        return [after - before for before, after in zip(stamps, stamps[1:])]
+
+    warm_up = max(2, runs // 100)
+    for _ in range(warm_up):
+        once()
+    times = []
+    for done in range(runs):
+        progress(done, runs)
+        times.append(once())
+        if precision and done + 1 >= LEAST_RUNS and (done + 1) % 10 == 0:
+            sums = torch.tensor(times, dtype=torch.float64) @ tails
+            if _all_tight(sums.t().tolist(), precision):
+                break
+    samples: list[list[float]] = (torch.tensor(times, dtype=torch.float64) @ tails).t().tolist()
+    middles = [_quantile(sorted(sums), 0.5) for sums in samples]
+    left_s = ALONE * max(middles)
+    crossing: dict[Any, Any] | None = None
+    for i in sorted(range(len(middles)), key=middles.__getitem__):
+        tail = network.plan["cuts"][i]["tail"]
+        left_s -= middles[i]
+        if left_s < 0:
+            break
+        if tail:
+            crossing = crossing or network.values(source)
+            samples[i] = _alone(network, crossing, set(tail), warm_up, len(times), None, 0.0)
+    progress(runs, runs)
+    return samples, warm_up
+
+
+def _suffixes(
+    network: _Network, source: Any, runs: int, precision: float | None, progress: Progress
+) -> tuple[list[list[float]], int]:
+    """Per cut the seconds of single runs of everything after it."""
+    crossing = network.values(source)
+    warm_up = max(2, runs // 100)
+    found = []
+    whole_s = 0.0
+    for done, cut in enumerate(network.plan["cuts"]):
+        progress(done, len(network.plan["cuts"]))
+        times = [0.0]
+        if cut["tail"]:
+            times = _alone(network, crossing, set(cut["tail"]), warm_up, runs, precision, SHORT * whole_s)
+        whole_s = max(whole_s, _quantile(sorted(times), 0.5))
+        found.append(times)
+    progress(len(found), len(found))
+    return found, warm_up
+
+
+def _alone(
+    network: _Network,
+    crossing: Mapping[Any, Any],
+    tail: set[int],
+    warm_up: int,
+    runs: int,
+    precision: float | None,
+    short_s: float,
+) -> list[float]:
+    """The seconds of single runs of some sections; a time below `short_s` is precise enough after the least runs."""
+    rest = _Part(network, tail)
+    times: list[float] = []
+    for run in range(-warm_up, runs):
+        inputs = [_fresh(crossing[node]) for node in rest.inputs]  # an operator may overwrite what it is given
+        network.synchronise()
+        start = time.perf_counter()
+        rest.run(*inputs)
+        network.synchronise()
+        if run >= 0:
+            times.append(time.perf_counter() - start)
+        if precision and len(times) >= LEAST_RUNS and len(times) % 10 == 0:
+            middle = _quantile(sorted(times), 0.5)
+            if middle < short_s or _half_width(times) <= precision * middle:
+                break
+    return times
+
+
+def _fresh(value: Any) -> Any:
+    return value.clone() if hasattr(value, "clone") else value
+
+
+def _all_tight(samples: Sequence[Sequence[float]], precision: float) -> bool:
+    """Whether the median of every remainder that matters is known to the wanted precision."""
+    middles = [sorted(times)[len(times) // 2] for times in samples]
+    whole = max(middles)
+    return all(
+        middle < SHORT * whole or _half_width(times) <= precision * middle for times, middle in zip(samples, middles)
+    )
+
+
+def _half_width(times: Iterable[float]) -> float:
+    """Half of the 95 % interval of the median, by the ranks of the sorted times (no assumption on their spread)."""
+    ordered = sorted(times)
+    n = len(ordered)
+    reach = 1.96 * math.sqrt(n) / 2
+    low, high = max(0, math.floor(n / 2 - reach)), min(n - 1, math.ceil(n / 2 + reach))
+    return (ordered[high] - ordered[low]) / 2
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    """Linear between the two nearest ranks."""
+    at = share * (len(ordered) - 1)
+    low = int(at)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (at - low) * (ordered[high] - ordered[low])
+
+
+def _statistics(times: Sequence[float]) -> dict[str, Any]:
+    """Median, interquartile range, number of runs, and of those above the third quartile by three such ranges."""
+    ordered = sorted(times)
+    first, third = _quantile(ordered, 0.25), _quantile(ordered, 0.75)
+    outliers = sum(t > third + 3 * (third - first) for t in ordered)
+    return {
+        "latency_s": _quantile(ordered, 0.5), "iqr_s": third - first, "runs": len(ordered), "outliers": outliers,
+    }  # fmt: skip
+
+
+# the computer
+
+
+def device_name(device: str) -> str:
+    """What the computer calls its processor."""
+    if device == "cuda":
+        import torch
+
+        return str(torch.cuda.get_device_name())
+    lines = _text(Path("/proc/cpuinfo")).splitlines()
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    board = _text(Path("/proc/device-tree/model")).rstrip("\0")
+    return board or (models and models[0]) or platform.processor() or platform.machine()
+
+
+def environment(threads: int) -> dict[str, Any]:
+    """Versions, machine, threads and power mode."""
+    import torch
+
+    try:
+        vision = importlib.import_module("torchvision").__version__
+    except ImportError:
+        vision = ""
+    return {
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "torchvision": str(vision),
+        "machine": platform.machine(),
+        "system": platform.system() + " " + platform.release(),
+        "cpus": os.cpu_count(),
+        "threads": threads,
+        "power_mode": _power_mode(),
+        "made": datetime.date.today().isoformat(),
+    }
+
+
+def _power_mode() -> str:
+    try:
+        said = subprocess.run(["nvpmodel", "-q"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=10)
+        modes = [line for line in said.stdout.decode(errors="replace").splitlines() if "Power Mode" in line]
+        if modes:
+            return modes[0].split(":", 1)[1].strip()
+    except (OSError, subprocess.SubprocessError):
+        pass
+    governor = _text(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"))
+    return "governor " + governor if governor else "unknown"
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
+
+
+class _Energy:
+    """Mean power while measuring, from the first sensor there is: NVML, a Jetson's INA3221, RAPL; else None."""
+
+    def __init__(self, device: str, root: Path = Path("/")) -> None:
+        self.power_w: float | None = None
+        self.source: str | None = None
+        self._root = root
+        self._counters: list[tuple[str, Callable[[], float | None]]] = (
+            [("nvml", _nvml_j)] if device == "cuda" else [("rapl", self._rapl_j)]
+        )
+        self._samples: list[float] = []
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> _Energy:
+        self._rails = self._ina_rails()
+        self._began = [read() for _, read in self._counters]
+        self._start = time.perf_counter()
+        if self._rails:
+            self._thread = threading.Thread(target=self._sample, daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        seconds = time.perf_counter() - self._start
+        if self._thread is not None:
+            self._stop.set()
+            self._thread.join()
+        if self._samples:
+            self.power_w, self.source = sum(self._samples) / len(self._samples), "Jetson INA3221, whole module"
+        for (name, read), began in zip(self._counters, self._began):
+            ended = read()
+            if self.power_w is None and began is not None and ended is not None and ended > began:
+                self.power_w, self.source = (ended - began) / seconds, name
+
+    def _sample(self) -> None:
+        while not self._stop.wait(0.05):
+            watts = [w for w in (rail() for rail in self._rails) if w is not None]
+            if watts:
+                self._samples.append(sum(watts))
+
+    def _ina_rails(self) -> list[Callable[[], float | None]]:
+        """Readers, in watts, of the rail that feeds the whole module (VDD_IN, POM_5V_IN)."""
+        rails: list[Callable[[], float | None]] = []
+        for path in sorted(self._root.glob("sys/bus/i2c/drivers/ina3221*/*/**/*")):
+            name = path.name
+            if name.startswith(("in", "rail_name_")) and _text(path) in ("VDD_IN", "POM_5V_IN"):
+                number = "".join(c for c in name if c.isdigit())
+                folder = path.parent
+                if name.startswith("rail_name_"):
+                    rails.append(partial(_scaled, folder / f"in_power{number}_input", 1e-3))  # milliwatts
+                else:
+                    rails.append(partial(_volts_amperes, folder / f"in{number}_input", folder / f"curr{number}_input"))
+        return rails
+
+    def _rapl_j(self) -> float | None:
+        """Joules counted so far by all processor packages."""
+        total = [_scaled(path, 1e-6) for path in self._root.glob("sys/class/powercap/intel-rapl:[0-9]/energy_uj")]
+        known = [joules for joules in total if joules is not None]
+        return sum(known) if known and len(known) == len(total) else None
+
+
+def _scaled(path: Path, factor: float) -> float | None:
+    text = _text(path)
+    try:
+        return float(text) * factor
+    except ValueError:
+        return None
+
+
+def _volts_amperes(millivolts: Path, milliamperes: Path) -> float | None:
+    volts, amperes = _scaled(millivolts, 1e-3), _scaled(milliamperes, 1e-3)
+    return None if volts is None or amperes is None else volts * amperes
+
+
+def _nvml_j() -> float | None:
+    """Joules counted so far by the first NVIDIA GPU."""
+    try:
+        nvml = ctypes.CDLL("libnvidia-ml.so.1")
+        handle, millijoules = ctypes.c_void_p(), ctypes.c_ulonglong()
+        if nvml.nvmlInit_v2() or nvml.nvmlDeviceGetHandleByIndex_v2(0, ctypes.byref(handle)):
+            return None
+        if nvml.nvmlDeviceGetTotalEnergyConsumption(handle, ctypes.byref(millijoules)):
+            return None
+        return millijoules.value * 1e-3
+    except (OSError, AttributeError):
+        return None
+
+
+# alone, on a board
+
+
+def build(recipe: Mapping[str, Any]) -> Any:
+    """The module that a plan names, with random weights."""
+    if "factory" in recipe:
+        name, function = recipe["factory"].split(":")
+        sys.path.insert(0, str(Path.cwd()))
+        try:
+            return getattr(importlib.import_module(name), function)().eval()
+        except (ImportError, AttributeError) as error:
+            raise ProfileError(f"cannot make the network {recipe['factory']} here: {error}") from None
+    models = importlib.import_module("torchvision.models")
+    place = models.segmentation if recipe.get("segmentation") else models
+    try:
+        make = getattr(place, recipe["torchvision"])
+    except AttributeError:
+        raise ProfileError(f"torchvision here has no network {recipe['torchvision']}") from None
+    return make(weights=None, **recipe["options"]).eval()
+
+
+def write(path: Path, profile: Mapping[str, Any]) -> None:
+    """Write a profile whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(json.dumps(profile, indent=1) + "\n", encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise ProfileError(f"cannot write {path}: {error.strerror}") from None
+
+
+def _line(done: int, total: int) -> None:
+    if sys.stderr.isatty() or done == total or done % max(1, total // 10) == 0:
+        end = "\n" if done == total else ""
+        sys.stderr.write(f"\r{done} of {total}{end}")
+        sys.stderr.flush()
+
+
+def main(plan: Plan) -> None:
+    """The command line of the one-file version."""
+    parser = argparse.ArgumentParser(description=f"Profile {plan['network']} on this computer.")
+    parser.add_argument("--device", choices=DEVICES, default="cpu")
+    parser.add_argument("--method", choices=METHODS, default="segments")
+    parser.add_argument("--runs", type=int, default=1000, help="runs, or the most runs with --precision")
+    parser.add_argument("--precision", type=float, help="stop when the median is known to this share, e.g. 0.02")
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--power-w", type=float, help="power of the board in watts, where it has no sensor")
+    parser.add_argument("--out", required=True, help="the profile to write, e.g. board.json")
+    given = parser.parse_args()
+    try:
+        if sys.version_info < (3, 8):
+            raise ProfileError("this needs Python 3.8 or newer")
+        check(given.device, given.method, given.runs, given.threads, given.precision)
+        profile = measure(
+            build(plan["build"]), plan, given.device, given.method, given.runs, given.threads, given.precision, _line
+        )
+        if given.power_w is not None:
+            profile.update(power_w=given.power_w, power_from="given")
+        write(Path(given.out), profile)
+    except ProfileError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(2)
+    sys.stderr.write(f"{given.out}: {len(profile['cuts'])} cuts of {profile['network']}\n")
+
+
+if __name__ == "__main__" and PLAN is not None:
+    main(PLAN)

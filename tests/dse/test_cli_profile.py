@@ -1,0 +1,92 @@
+"""`paretocut profile`, `profiles` and `calibrate` as a user meets them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner, Result
+
+from dse.cli import application, run_application
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(application(), list(arguments), catch_exceptions=False)
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert run_application(application(), arguments, "paretocut") == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    return error
+
+
+def test_a_profile_is_made_shown_checked_joined_and_used(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = run("profile", "lenet5", "--runs", "3", "--threads", "1", "--power-w", "12", "--out", "block.json")
+    assert made.exit_code == 0
+    assert "power 12.0 W (given)" in made.stdout and "--edge profile:block.json" in made.stdout
+    assert "ReLU: 1-2" in run("profiles", "show", "block.json").stdout
+    assert "fits: 13 cuts of lenet5 in mode block" in run("profiles", "check", "block.json", "lenet5").stdout
+    assert "it lacks the cuts conv1" in refused(capsys, "profiles", "check", "block.json", "lenet5", "--mode", "tensor")
+    run("profile", "lenet5", "--runs", "3", "--threads", "1", "--mode", "tensor", "--out", "tensor.json")
+    joined = run("profiles", "merge", "block.json", "tensor.json", "--out", "both.json")
+    assert "in mode block, tensor" in joined.stdout
+    for mode in ("block", "tensor"):
+        assert run("profiles", "check", "both.json", "lenet5", "--mode", mode).exit_code == 0
+    used = run("evaluate", "lenet5", "--cut", "2", "--edge", "profile:block.json", "--json")
+    answer = json.loads(used.stdout)
+    measured = {cut["name"]: cut for cut in json.loads((here / "block.json").read_text())["cuts"]}
+    assert answer["metrics"]["edge_latency_s"] == measured["Conv2d: 1-1"]["latency_s"]
+    assert answer["metrics"]["edge_energy_j"] == pytest.approx(12 * measured["Conv2d: 1-1"]["latency_s"])
+    assert answer["provenance"]["edge_energy_j"] == "given + measured"
+
+
+def test_a_device_is_calibrated(here: Path) -> None:
+    run("profile", "lenet5", "--runs", "3", "--threads", "1", "--out", "here.json")
+    shown = run("calibrate", "generic-cpu", "here.json")
+    assert "launch_overhead_s" in shown.stdout and "median error" in shown.stdout
+    found = json.loads(run("calibrate", "generic-cpu", "here.json", "--json").stdout)
+    assert found["median_error_after"] <= found["median_error_before"]
+
+
+def test_a_script_for_a_board_is_written(here: Path) -> None:
+    done = run("profile", "squeezenet1_1", "--input", "1x3x35x35", "--script", "there.py")
+    assert "python3 there.py --out board.json" in done.stdout
+    assert "PLAN: Plan | None = {'network': 'squeezenet1_1'" in (here / "there.py").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("profile", "lenet5", "--precision", "often"), "a share such as 2% or 0.02, not 'often'"),
+        (("profile", "lenet5", "--precision", "200%"), "between 0 and 1"),
+        (("profile", "lenet5", "--device", "tpu"), "cpu or cuda, not 'tpu'"),
+        (("profile", "lenet5", "--runs", "1", "--out", "no/such/folder.json"), "choose another --out"),
+        (("profile", "lenet5", "--script", "there.py"), "cannot be built where only torch and torchvision are"),
+        (("profiles", "show", "nowhere.json"), "no profile 'nowhere.json'"),
+        (("profiles", "merge", "nowhere.json", "--out", "x.json"), "two or more"),
+        (("calibrate", "generic-gpu", "nowhere.json"), "no profile 'nowhere.json'"),
+    ],
+)
+def test_bad_input_is_one_line(
+    arguments: tuple[str, ...], words: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert words in refused(capsys, *arguments)
+    assert list(here.iterdir()) == []
