@@ -1,11 +1,15 @@
 """Weight-stationary systolic array of 64 × 64 8-bit MACs with public figures of Google's Coral Edge TPU.
 
-Array and clock: 4 TOPS are 64 × 64 MACs at 480 MHz (qengineering.eu, "Google Coral Edge TPU explained in depth").
-On-chip memory 8 MB, host link one PCIe Gen2 lane of 500 MB/s, so about one word per cycle at 480 MHz (Kavalerov,
-"What's inside the Google Coral Edge TPU?", 2019). Not public and assumed like Gemmini's: loops, orders, 1024 words of
-32 bits of accumulator per column. The memory is arrays of up to 512 KiB side by side, one of which is accessed; all
-of it is priced at 45 nm, where the real chip is finer. Weights are fetched for every frame; the real chip can keep
-them.
+Published: 4 TOPS of int8, 2 TOPS per watt, one PCIe Gen2 lane to the host (Coral Accelerator Module datasheet v1.4,
+2020, sections "Features" and "Peak performance"); some 8 MB of on-chip SRAM (coral.ai, "Edge TPU Compiler", on
+parameter caching). Deduced by others: 64 × 64 MACs at 480 MHz, which make up 4 TOPS (qengineering.eu, "Google Coral
+Edge TPU explained in depth"); 500 MB/s over the lane, so about one word per cycle at 480 MHz (Kavalerov, "What's
+inside the Google Coral Edge TPU?", 2019). From its large relative (Jouppi et al., "In-Datacenter Performance Analysis
+of a Tensor Processing Unit", ISCA 2017, section 2): weights stay in the array while inputs stream through it, one
+unified buffer on chip, 32-bit accumulators below the array. Not public and assumed like Gemmini's: loops, orders, 1024
+accumulator words per column; inputs and weights share the buffer. The memory is arrays of up to 512 KiB side by side,
+one of which is accessed; all of it is priced at 45 nm, where the real chip is finer. Weights are fetched for every
+frame; the real chip can keep them.
 """
 
 from __future__ import annotations
