@@ -22,6 +22,7 @@ from dse.front import Front
 from dse.history import LEVELS, Effort, History, read_history
 from dse.indicators import MARGIN, Yardstick, attainment, coverage
 from dse.result import Baseline, StudyResult, read_result
+from dse.store import is_study
 from dse.study import differences
 from search_spaces.errors import UserError
 
@@ -301,7 +302,7 @@ def _exact_beside(results: Sequence[StudyResult]) -> StudyResult | None:
             record = read_json(record_path)
             if not (isinstance(record, dict) and record.get("exact") is True and isinstance(record.get("spec"), dict)):
                 continue
-            if asked(record["spec"]) == wanted and (record_path.parent / "study.db").exists():
+            if asked(record["spec"]) == wanted and is_study(record_path.parent):
                 found = read_result(record_path.parent)
                 if found.exact and asked(found.question) == wanted:
                     return found

@@ -64,7 +64,7 @@ def status_table(rows: Sequence[Mapping[str, Any]]) -> Table:
             table.add_row(row["folder"], "", "", "", row["error"])
             continue
         budget = row["budget"] if row["budget_unit"] == "designs" else None
-        total = min(budget or row["space_size"], row["space_size"])
+        total = max(min(budget or row["space_size"], row["space_size"]), row["designs_visited"])
         seed = "" if row["seed"] is None else str(row["seed"])
         table.add_row(
             row["folder"], row["network"], row["algorithm"], seed, row["state"],

@@ -33,9 +33,11 @@ __all__ = [
     "create_database",
     "held",
     "is_locked",
+    "is_study",
     "open_store",
     "read_store",
     "stored_kind",
+    "studies_in",
     "working",
 ]
 
@@ -376,8 +378,24 @@ def read_store(folder: Path) -> Store:
     if stored is None and url is not None:
         return store_url.open_url(url, folder)
     if stored is None:
+        inside = [str(study) for study in studies_in(folder)]
+        if inside:
+            more = f" and {len(inside) - 3} more" if len(inside) > 3 else ""
+            raise UserError(f"{folder} is no study but holds some: name one of {', '.join(inside[:3])}{more}")
         raise UserError(f"no study in {folder}: it has no {DATABASE}; start one with paretocut run … --out {folder}")
     return OptunaFile(folder / DATABASE) if stored == "optuna" else TableStore(folder / DATABASE)
+
+
+def is_study(folder: Path) -> bool:
+    """Whether this folder looks like one of a study: it has a database, or names a storage."""
+    from dse.store_url import REMEMBERED
+
+    return any((folder / name).exists() for name in (DATABASE, REMEMBERED))
+
+
+def studies_in(folder: Path) -> list[Path]:
+    """The folders in this one that look like studies, by name."""
+    return sorted(path for path in folder.glob("*/") if is_study(path))
 
 
 def _sweep(folder: Path) -> None:

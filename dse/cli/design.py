@@ -7,25 +7,25 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from dse.cli._options import AsJson, Cache, open_memo
 from dse.cli.mapper import parse_settings
 from dse.cli.networks import parse_shape
+from dse.console import console
 from search_spaces.errors import UserError
 from search_spaces.space import ARCHITECTURE_KNOBS, KNOBS, DesignPoint, cut_named, sensor_edge_space
 from search_spaces.types import KnobValue, Network
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from dse.study import Constraint
     from evaluators.costs import Evaluation
     from evaluators.system import SystemSettings
 
 __all__ = ["design_point", "register"]
-
-_COLUMNS_WITHOUT_TERMINAL = 160
 
 
 def register(app: typer.Typer) -> None:
@@ -168,7 +168,7 @@ def _broken(evaluation: Evaluation) -> list[Constraint]:
 
 
 def _show(network: Network, settings: SystemSettings, evaluation: Evaluation) -> None:
-    out = _console()
+    out = console(soft_wrap=True)
     batch = network.input.shape[0]
     frame = "frame" if batch == 1 else f"batch of {batch}"
     knobs = ", ".join(f"{name}={value}" for name, value in evaluation.point.knobs if name != "cut")
@@ -261,11 +261,6 @@ def _right(*headers: str) -> list[Any]:
     return [Column(header, justify="right", no_wrap=True) for header in headers]
 
 
-def _console() -> Console:
-    console = Console(highlight=False, soft_wrap=True)
-    return console if console.is_terminal else Console(width=_COLUMNS_WITHOUT_TERMINAL, highlight=False, soft_wrap=True)
-
-
 def list_networks(as_json: AsJson = False) -> None:
     """Networks that can be cut: torchvision's classification and segmentation models."""
     from search_spaces import networks
@@ -313,7 +308,7 @@ def list_links(as_json: AsJson = False) -> None:
             f"{phy.sleep_s * 1e6:g}",
             f"{phy.propagation_s_per_m * 1e9:g}",
         )
-    _console().print(table)
+    console(soft_wrap=True).print(table)
 
 
 def list_devices(as_json: AsJson = False) -> None:
@@ -342,7 +337,7 @@ def list_devices(as_json: AsJson = False) -> None:
             f"{device.power_w:g}",
             f"{device.launch_overhead_s * 1e6:g}",
         )
-    out = _console()
+    out = console(soft_wrap=True)
     out.print(table)
     out.print(f"and the computer at hand: {', '.join(edge.MEASURED)}", markup=False)
     out.print(f"profiles measured elsewhere: {', '.join(files.shipped())}; your own as profile:FILE", markup=False)

@@ -44,9 +44,9 @@ def _importance(
 
     paretocut importance results/squeezenet-exact-s1 --plot importance.png
     """
+    from dse.console import console
     from dse.files import write_atomic
     from dse.report.importance import importance_table, plot_importance
-    from dse.report.table import console
     from dse.result import read_result
 
     result = read_result(folder)

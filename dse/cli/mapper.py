@@ -204,8 +204,8 @@ def _print_front(
     if as_json:
         typer.echo(json.dumps(found.as_json(), indent=2))
         return
+    from dse.console import console
     from dse.report.mappings import mappings_table
-    from dse.report.table import console
 
     console().print(mappings_table(found))
     if plot is not None:
@@ -230,12 +230,12 @@ def _bare(shape: ConvShape) -> str:
 
 
 def _print_one(name: str, mapped: MappedLayer, architecture: Architecture) -> None:
-    from rich.console import Console
     from rich.table import Table
 
+    from dse.console import console
     from evaluators.mapper.result import loop_nest
 
-    out = Console(soft_wrap=True, highlight=False)
+    out = console(soft_wrap=True)
     parameters = ", ".join(f"{k}={v}" for k, v in architecture.parameters)
     out.print(f"[bold]{name}[/bold]  {_bare(mapped.shape)}")
     out.print(f"on {architecture.name} ({parameters})")
@@ -279,7 +279,7 @@ def _print_table(
 ) -> None:
     from rich.table import Table
 
-    from dse.report.table import console
+    from dse.console import console
 
     headings = ("layer", "million MACs", "padding", "cycles", "stalls", "energy µJ", "utilised", "mapspace", "fit")
     table = Table(*headings, box=None)

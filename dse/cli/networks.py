@@ -7,17 +7,15 @@ import re
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from dse.console import console
 from search_spaces.errors import UserError
 from search_spaces.types import Cut, CutMode, Network
 
 __all__ = ["NETWORK", "parse_shape", "register"]
 
 NETWORK = "A name of `paretocut list networks`, module:factory of your own code, or an .onnx or .pt2 file."
-
-_TABLE_COLUMNS_WITHOUT_TERMINAL = 120
 
 
 def register(app: typer.Typer) -> None:
@@ -91,17 +89,13 @@ def _row(network: Network, cut: Cut, bits: int) -> dict[str, Any]:
 
 
 def _show(network: Network, mode: CutMode, bits: int) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=_TABLE_COLUMNS_WITHOUT_TERMINAL)
+    out = console(soft_wrap=True)
     shape = "x".join(map(str, network.input.shape))
     merged = f", {network.merged} merged into others" if network.merged else ""
-    console.print(
+    out.print(
         f"{network.name}, input {shape}, mode {mode}: {len(network.cuts)} partitioning points{merged}; "
         f"{sum(layer.macs for layer in network.layers) / 1e6:,.2f} million MACs and "
         f"{sum(layer.parameters for layer in network.layers):,} parameters in all",
-        highlight=False,
-        soft_wrap=True,
     )
     table = Table()
     table.add_column("No.", justify="right", no_wrap=True)
@@ -119,8 +113,8 @@ def _show(network: Network, mode: CutMode, bits: int) -> None:
             f"{row['macs_before']:,}",
             f"{row['parameters_before']:,}",
         )
-    console.print(table)
+    out.print(table)
     if network.merged:
-        console.print("(+n): n later points that carry the same bytes are part of this one", highlight=False)
+        out.print("(+n): n later points that carry the same bytes are part of this one")
     for note in network.notes:
-        console.print(f"note: {note}", highlight=False, soft_wrap=True)
+        out.print(f"note: {note}")

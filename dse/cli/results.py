@@ -26,8 +26,9 @@ def register(app: typer.Typer) -> None:
 
 
 def show(result: StudyResult, as_json: bool, limit: int | None = None) -> None:
+    from dse.console import console
     from dse.report import FILES, designs, run_record
-    from dse.report.table import WIDE, console, front_table, summary
+    from dse.report.table import WIDE, front_table, summary
 
     if as_json:
         typer.echo(json.dumps({"run": run_record(result), "front": designs(result)}, indent=2))
@@ -73,9 +74,10 @@ def _front(
         show(result, as_json, limit)
         return
     from dse.choose import choose, restrict
+    from dse.console import console
     from dse.report import designs, run_record
     from dse.report.choice import choice_json, choice_text, condition_note
-    from dse.report.table import WIDE, console, front_table
+    from dse.report.table import WIDE, front_table
     from dse.where import parse_where
     from evaluators.costs import METRICS
 
@@ -110,9 +112,9 @@ def _compare(
     paretocut compare results/squeezenet-exact-s1 results/squeezenet-nsga2-s* --plot fronts.png
     """
     from dse.compare import compare
+    from dse.console import console
     from dse.files import write_atomic, write_text
     from dse.report.comparison import comparison_csv, comparison_tables
-    from dse.report.table import console
 
     if len(folders) < 2:
         raise UserError("compare takes two or more folders of results")
@@ -135,18 +137,23 @@ def _compare(
 
 def _status(
     folders: Annotated[
-        list[Path] | None, typer.Argument(help="Folders of results.", show_default="all in results/")
+        list[Path] | None,
+        typer.Argument(help="Folders of results, or folders of such folders.", show_default="all in results/"),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """What studies there are, how far they are, and which are running."""
-    from dse.report.table import console
+    from dse.console import console
     from dse.status import status_of, status_table
+    from dse.store import is_study, studies_in
 
-    given = folders or sorted(
-        {path.parent for name in ("study.db", "storage.json") for path in RESULTS.glob(f"*/{name}")}
-    )
-    rows = [status_of(folder, strict=bool(folders)) for folder in given]
+    rows = []
+    for folder in folders or [RESULTS]:
+        inside = studies_in(folder)
+        if is_study(folder) or (folders and not inside):
+            rows.append(status_of(folder))
+        else:
+            rows += [status_of(study, strict=False) for study in inside]
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
     elif rows:

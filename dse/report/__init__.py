@@ -17,7 +17,7 @@ from dse.result import MAPPING_COLUMNS, StudyResult
 from dse.study import fingerprint
 from search_spaces.accelerators import TEMPLATE
 
-__all__ = ["FILES", "describe_hardware", "designs", "run_record", "write_results"]
+__all__ = ["FILES", "describe_hardware", "designs", "frames_per_evaluation", "run_record", "write_results"]
 
 FILES = ("front.csv", "front.json", "front.png", "run.json")
 PACKAGES = ("paretocut", "numpy", "moocore", "pymoo", "optuna", "torch", "torchvision")
@@ -160,3 +160,9 @@ def describe_hardware(knobs: Mapping[str, Any], searched: Collection[str]) -> st
         if knob in searched and knobs[knob] != TEMPLATE:
             text += f", {name} {knobs[knob]}"
     return text
+
+
+def frames_per_evaluation(question: Mapping[str, Any]) -> int:
+    """How many frames the network takes at once: the batch of its input, of images (N, C, H, W)."""
+    shape = question.get("network.input") or [1]
+    return int(shape[0]) if len(shape) == 4 else 1

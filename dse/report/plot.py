@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dse.choose import knee
+from dse.report import frames_per_evaluation
 from dse.report._axes import MARKERS, bounds, canvas, finish, save, shades, short
 from dse.report.labels import quantity, scaled
 from dse.result import StudyResult
@@ -119,4 +120,7 @@ def _knee(axes: Axes, result: StudyResult, x: str, y: str) -> None:
 def _title(result: StudyResult) -> str:
     found = "exact for this space" if result.exact else f"found by {result.question['algorithm']}"
     name = result.question.get("network.name", result.name)
+    frames = frames_per_evaluation(result.question)
+    if frames > 1:
+        name = f"{name}, batches of {frames} as one frame"
     return f"{name}: Pareto front of {result.front.size} points, {found}\n{bounds(result.question)}"

@@ -6,7 +6,7 @@ import time
 
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from dse.report.table import console
+from dse.console import console
 
 __all__ = ["StudyProgress"]
 

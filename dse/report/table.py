@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich import box
-from rich.console import Console, Group, JustifyMethod, RenderableType
+from rich.console import Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from dse.certificate import certificate_of
 from dse.choose import smallest
-from dse.report import describe_hardware
+from dse.report import describe_hardware, frames_per_evaluation
 from dse.report.labels import number
-from dse.result import MAPPING_COLUMNS, StudyResult
+from dse.result import MAPPING_COLUMNS, Session, StudyResult
 from search_spaces import accelerators
 
-__all__ = ["console", "front_table", "summary"]
+__all__ = ["front_table", "summary"]
 
 FIGURES = (
     ("sensor_energy_j", "sensor\nenergy mJ", 1e3),
@@ -36,12 +36,6 @@ PARTS = ("accelerator_energy_j", "phy_energy_j", "sensor_latency_s", "link_laten
 
 WIDE = 150
 """Columns from which the whole table fits."""
-
-
-def console(*, stderr: bool = False) -> Console:
-    """A console that does not squeeze tables where the output is no terminal."""
-    plain = Console(stderr=stderr, highlight=False)
-    return plain if plain.is_terminal else Console(stderr=stderr, highlight=False, width=230)
 
 
 def front_table(result: StudyResult, limit: int | None = None, *, wide: bool = True) -> RenderableType:
@@ -112,6 +106,12 @@ def front_table(result: StudyResult, limit: int | None = None, *, wide: bool = T
             "are not mapped for their own least energy × latency."
         )
     notes += _word_widths(result)
+    frames = frames_per_evaluation(result.question)
+    if frames > 1:
+        notes.append(
+            f"The input is a batch of {frames}: energy, latency and throughput are those of whole batches, and the "
+            "frame rate counts batches."
+        )
     beaten = _beaten_by_baselines(result)
     if beaten:
         notes.append(
@@ -187,15 +187,27 @@ def summary(result: StudyResult) -> str:
         lines.append("No feasible design was found: loosen a constraint or visit more designs.")
     session = result.session
     if session is not None:
-        stopped_by = session.stopped_by
-        if stopped_by == "budget" and result.unit == "architectures":
-            stopped_by = f"budget ({session.budget:,} architectures)"
-        resumed = f"{session.resumed_trials:,} taken over, " if session.resumed_trials else ""
-        lines.append(
-            f"{resumed}{session.new_trials:,} new in {session.seconds:.1f} s; stopped by {stopped_by}; "
-            f"memo: {session.memo_hits:,} hits, {session.memo_misses:,} misses."
-        )
+        lines.append(_what_happened(session, result))
     return "\n".join(lines)
+
+
+def _what_happened(session: Session, result: StudyResult) -> str:
+    """What this run did, and what another would do."""
+    before = session.resumed_trials
+    if not session.new_trials and session.stopped_by == "space":
+        return "Nothing was left to do: the whole space was visited before."
+    if not session.new_trials and session.stopped_by == "budget":
+        return (
+            f"Nothing was left to do: earlier runs have used up a budget of {session.budget:,} {result.unit}; "
+            "a larger --budget goes on."
+        )
+    resumed = f"{before:,} taken over, " if before else ""
+    budget = f" ({session.budget:,} {result.unit})" if session.stopped_by == "budget" else ""
+    text = (
+        f"{resumed}{session.new_trials:,} new in {session.seconds:.1f} s; stopped by {session.stopped_by}{budget}; "
+        f"memo: {session.memo_hits:,} hits, {session.memo_misses:,} misses."
+    )
+    return f"{text} The same command goes on." if session.stopped_by == "time limit" else text
 
 
 def _listed(counts: Mapping[str, int]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from dse.cli import main
+from dse.console import console
 from dse.report import FILES
 from dse.run import run_study
 from dse.store import read_store
@@ -159,6 +160,38 @@ def test_compare_says_where_questions_differ(results: Path, capsys: pytest.Captu
     assert "not ranked" in paretocut(capsys, "compare", *both)[1]
 
 
+def test_a_run_says_what_was_left_to_do(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from dse.report.table import summary
+
+    spec = fakes.spec("random", space=fakes.small_space())
+    again = run_study(spec, results / "random", budget=20, evaluator=fakes.FakeEvaluator())
+    assert "earlier runs have used up a budget of 20 designs; a larger --budget goes on" in summary(again)
+    spec = fakes.spec("exact", space=fakes.small_space())
+    assert "the whole space was visited" in summary(run_study(spec, results / "exact", evaluator=fakes.FakeEvaluator()))
+    short = run_study(spec, results / "short", time_limit=1e-9, evaluator=fakes.FakeEvaluator())
+    assert "stopped by time limit" in summary(short) and "The same command goes on" in summary(short)
+
+
+def test_figures_of_a_batch_say_so(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from dataclasses import replace
+
+    from dse.report.plot import plot_front
+    from dse.report.table import front_table
+    from dse.result import read_result
+
+    result = read_result(results / "exact")
+    batch = replace(result, question=dict(result.question) | {"network.input": [4, 3, 8, 8]})
+    screen = console()
+    with screen.capture() as captured:
+        screen.print(front_table(batch))
+    assert "The input is a batch of 4" in captured.get()
+    with screen.capture() as captured:
+        screen.print(front_table(result))
+    assert "batch" not in captured.get()
+    plot_front(batch, results / "batch.png")
+    assert (results / "batch.png").read_bytes() != (results / "exact" / "front.png").read_bytes()
+
+
 def test_status_lists_studies(
     results: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,6 +202,10 @@ def test_status_lists_studies(
         ("exact", "complete", True),
         ("random", "complete", False),
     ]
+    both = json.loads(paretocut(capsys, "status", str(results), "--json")[1])
+    assert both == rows, "a folder of studies stands for them"
+    status, _, errors = paretocut(capsys, "front", str(results))
+    assert status == 2 and f"name one of {results / 'exact'}, {results / 'random'}" in errors
     monkeypatch.chdir(results)
     assert "no studies" in paretocut(capsys, "status")[1]
     (results / "results").mkdir()
@@ -187,6 +224,7 @@ def test_status_lists_studies(
         (["run", "broken.py"], "line 1"),
         (["front", "nowhere"], "no study in nowhere"),
         (["front", "torn"], "damaged"),
+        (["status", "nowhere"], "no study in nowhere"),
         (["front", "study", "--pick", "best"], "--pick takes knee"),
         (["front", "study", "--where", "latencyms<3"], "did you mean 'latency_s'"),
         (["front", "study", "--where", "latency_ns<3"], "none of the"),

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from dse.compare import Comparison, compare
+from dse.console import console
 from dse.front import Front
 from dse.report import write_results
 from dse.report.comparison import comparison_csv, comparison_tables
 from dse.report.plot_compare import plot_compare
-from dse.report.table import console
 from dse.result import StudyResult
 from dse.run import run_study
 from dse.study import Constraint, StudySpec

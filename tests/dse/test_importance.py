@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dse import importance
+from dse.console import console
 from dse.importance import exact_importance, ped_anova
 from dse.report.importance import importance_table, plot_importance
-from dse.report.table import console
 from dse.run import run_study
 from dse.store import read_store
 from dse.study import Constraint, StudySpec, Trial
