@@ -86,7 +86,7 @@ def _show(found: Verification) -> None:
 
     from rich.table import Table
 
-    from dse.report.table import console
+    from dse.console import console
 
     out = console()
     out.print(
