@@ -14,8 +14,9 @@ from moocore import is_nondominated
 
 from dse.algorithms.exact import table
 from dse.certificate import certificate_of
+from dse.console import console
 from dse.report import designs, write_results
-from dse.report.table import console, front_table, summary
+from dse.report.table import front_table, summary
 from dse.result import read_result
 from dse.run import run_study
 from dse.study import Constraint, StudySpec
