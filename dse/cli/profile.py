@@ -16,8 +16,8 @@ from rich.table import Column, Table
 
 from dse.cli._options import AsJson, Cache, open_memo
 from dse.cli.networks import NETWORK, parse_shape
+from dse.console import console
 from dse.files import write_atomic
-from dse.report.table import console
 from search_spaces.errors import UserError
 
 __all__ = ["register"]
