@@ -23,7 +23,8 @@ class LayerFronts:
 
     `latency_s` and `energy_j` (layers, most mappings) end in NaN where a layer has fewer; `sizes` are 0 for layers
     that cost nothing and for those that do not map, which `unmapped` names. `candidates` are places among the
-    layer's candidates, `edp` the place on the layer's front of its least energy × latency.
+    layer's candidates, `edp` the place on the layer's front of its least energy × latency. At several places at once
+    the arrays have one more axis, the first.
     """
 
     latency_s: np.ndarray
@@ -37,13 +38,13 @@ class LayerFronts:
     @property
     def least_latency_s(self) -> np.ndarray:
         """Latency of each layer's fastest mapping, 0 for layers without any."""
-        return np.where(self.sizes > 0, self.latency_s[:, 0], 0.0)
+        return np.where(self.sizes > 0, self.latency_s[..., 0], 0.0)
 
     @property
     def least_energy_j(self) -> np.ndarray:
         """Energy of each layer's mapping of least energy, 0 for layers without any."""
-        last = self.energy_j[np.arange(len(self.sizes)), np.maximum(self.sizes - 1, 0)]
-        return np.where(self.sizes > 0, last, 0.0)
+        last = np.maximum(self.sizes - 1, 0)[..., None]
+        return np.where(self.sizes > 0, np.take_along_axis(self.energy_j, last, -1)[..., 0], 0.0)
 
     def combinations(self, layers: Iterable[int]) -> int:
         """How many combinations of non-dominated mappings a set of layers has."""
@@ -51,26 +52,26 @@ class LayerFronts:
 
 
 def layer_fronts(latency_s: np.ndarray, energy_j: np.ndarray, provenance: str, unmapped: dict[int, str]) -> LayerFronts:
-    """The fronts of layers from all their mappings: arrays (layers, mappings), NaN where a layer has fewer.
+    """The fronts of layers from all their mappings: arrays (…, layers, mappings), NaN where a layer has fewer.
 
     Of mappings with equal latency and energy the first is kept.
     """
-    order = np.lexsort((energy_j, latency_s), axis=1)
-    latency_s, energy_j = np.take_along_axis(latency_s, order, 1), np.take_along_axis(energy_j, order, 1)
-    least = np.minimum.accumulate(np.where(np.isnan(energy_j), np.inf, energy_j), axis=1)
+    order = np.lexsort((energy_j, latency_s), axis=-1)
+    latency_s, energy_j = np.take_along_axis(latency_s, order, -1), np.take_along_axis(energy_j, order, -1)
+    least = np.minimum.accumulate(np.where(np.isnan(energy_j), np.inf, energy_j), axis=-1)
     kept = ~np.isnan(energy_j)
-    kept[:, 1:] &= energy_j[:, 1:] < least[:, :-1]
-    sizes = kept.sum(axis=1)
+    kept[..., 1:] &= energy_j[..., 1:] < least[..., :-1]
+    sizes = kept.sum(axis=-1)
     width = max(1, int(sizes.max(initial=0)))
-    front_first = np.argsort(~kept, axis=1, kind="stable")[:, :width]
-    absent = np.arange(width) >= sizes[:, None]
+    front_first = np.argsort(~kept, axis=-1, kind="stable")[..., :width]
+    absent = np.arange(width) >= sizes[..., None]
 
     def shown(values: np.ndarray) -> np.ndarray:
-        return np.where(absent, np.nan, np.take_along_axis(values, front_first, 1))
+        return np.where(absent, np.nan, np.take_along_axis(values, front_first, -1))
 
     latency_s, energy_j = shown(latency_s), shown(energy_j)
-    edp = np.where(absent, np.inf, latency_s * energy_j).argmin(axis=1)
-    candidates = np.where(absent, -1, np.take_along_axis(order, front_first, 1))
+    edp = np.where(absent, np.inf, latency_s * energy_j).argmin(axis=-1)
+    candidates = np.where(absent, -1, np.take_along_axis(order, front_first, -1))
     return LayerFronts(latency_s, energy_j, sizes, candidates, edp, provenance, unmapped)
 
 

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
-from typing import Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from search_spaces.accelerators import Architecture
 from search_spaces.errors import IllegalDesign, UserError, unknown
 from search_spaces.types import ConvShape, Layer, Network
 
-__all__ = ["MANY_COSTS", "LayerCosts", "LayerMapper", "SensorModel", "SensorSettings"]
+__all__ = ["MANY_COSTS", "LayerCosts", "LayerGrid", "LayerMapper", "SensorModel", "SensorSettings"]
 
 Metric = Literal["edp", "delay", "energy"]
 MappingChoice = Literal[Metric, "pareto"]
@@ -118,6 +118,23 @@ class LayerCosts:
 
 
 @dataclass(frozen=True)
+class LayerGrid:
+    """Layers of one frame at several places, each a clock and a DRAM type: arrays (places, layers).
+
+    0 for layers that cost nothing, NaN for those that do not map (`unmapped` says why) and at places that are
+    `illegal`; `area_mm2` (places,). With all mappings kept they are the least energy and the least latency of each
+    layer, and `sizes` are how many mappings no other beats.
+    """
+
+    energy_j: np.ndarray
+    latency_s: np.ndarray
+    area_mm2: np.ndarray
+    sizes: np.ndarray
+    illegal: tuple[IllegalDesign | None, ...]
+    unmapped: dict[int, str]
+
+
+@dataclass(frozen=True)
 class _Prepared:
     """One network on one architecture, laid out as arrays of shape (layers, most candidates); NaN where none is.
 
@@ -133,18 +150,37 @@ class _Prepared:
     unmapped: dict[int, str]
     candidates: tuple[tuple[Candidate, ...], ...]
 
+    def costs(self, clock_hz: Any, mac_pj: Any, j_per_pj: Any, dram_access_j: Any, leakage_w: Any) -> _Costs:
+        """What all candidates cost under these `_Conditions`: numbers, or arrays (places, 1, 1) for several at once."""
+        latency_s = self.cycles / clock_hz
+        dynamic_j = (self.storage_pj + self.macs[:, None] * mac_pj) * j_per_pj
+        dram_j = self.dram_accesses * dram_access_j
+        leakage_j = leakage_w * latency_s
+        return _Costs(latency_s, dynamic_j + dram_j + leakage_j, dynamic_j, dram_j, leakage_j)
+
+
+class _Conditions(NamedTuple):
+    """A clock in Hz and what it and the DRAM type mean for a chip: the figures that all its candidates share."""
+
+    clock_hz: float
+    mac_pj: float
+    j_per_pj: float  # of dynamic energy: the square of the supply over the nominal one is in it
+    dram_access_j: float
+    leakage_w: float
+
 
 @dataclass(frozen=True)
 class _Costs:
-    """All candidates at one clock's supply and with one DRAM type: arrays (layers, most candidates)."""
+    """All candidates at one clock's supply and with one DRAM type: arrays (layers, most candidates).
+
+    At several places at once the arrays have one more axis, the first.
+    """
 
     latency_s: np.ndarray
     energy_j: np.ndarray
     dynamic_j: np.ndarray
     dram_j: np.ndarray
     leakage_j: np.ndarray
-    supply_v: float
-    priced: Priced
 
 
 class LayerMapper(Protocol):
@@ -277,6 +313,7 @@ class SensorModel:
         else:
             best = np.array([picks.get(i, 0) for i in range(len(network.layers))])
         rows = np.arange(len(network.layers))
+        priced = self._priced_at(architecture, clock_hz)
 
         def chosen(values: np.ndarray) -> np.ndarray:
             return np.where(ready.costed, values[rows, best], 0.0)
@@ -289,12 +326,12 @@ class SensorModel:
             dynamic_j=chosen(costs.dynamic_j),
             dram_j=chosen(costs.dram_j),
             leakage_j=chosen(costs.leakage_j),
-            supply_v=costs.supply_v,
-            provenance=costs.priced.provenance,
+            supply_v=self._supply_v(architecture, clock_hz),
+            provenance=priced.provenance,
             unmapped=dict(ready.unmapped),
             simulator=self._mapper.simulator,
             chosen=tuple(c[b] if c else None for c, b in zip(ready.candidates, best.tolist(), strict=True)),
-            priced=costs.priced,
+            priced=priced,
         )
 
     def layer_fronts(self, network: Network, architecture: Architecture, clock_hz: float, dram: str) -> LayerFronts:
@@ -304,32 +341,72 @@ class SensorModel:
         """
         ready = self._ready(network, architecture)
         costs = self._at(ready, architecture, clock_hz, dram)
-        return layer_fronts(costs.latency_s, costs.energy_j, costs.priced.provenance, dict(ready.unmapped))
+        provenance = self._priced_at(architecture, clock_hz).provenance
+        return layer_fronts(costs.latency_s, costs.energy_j, provenance, dict(ready.unmapped))
 
     def candidates(self, network: Network, architecture: Architecture) -> tuple[tuple[Candidate, ...], ...]:
         """The mappings of every layer that can be best for anything, figures of one group; none for free layers."""
         return self._ready(network, architecture).candidates
 
+    def layer_grid(
+        self, network: Network, architecture: Architecture, places: Sequence[tuple[float, str]]
+    ) -> LayerGrid:
+        """Every layer at several pairs of clock (Hz) and DRAM type, equal to `layer_costs` at each.
+
+        Raises IllegalDesign for a component outside the tables; a clock above the limit is the place's own.
+        """
+        ready = self._ready(network, architecture)
+        found: list[_Conditions | IllegalDesign] = []
+        for clock_hz, dram in places:
+            try:
+                found.append(self._conditions(architecture, clock_hz, dram))
+            except IllegalDesign as error:
+                found.append(error)
+        legal = [conditions for conditions in found if isinstance(conditions, _Conditions)]
+        shape = len(places), len(network.layers)
+        energy_j, latency_s, area_mm2 = np.full(shape, np.nan), np.full(shape, np.nan), np.full(len(places), np.nan)
+        sizes = np.zeros(shape, dtype=np.int64)
+        if legal:
+            rows = [k for k, conditions in enumerate(found) if isinstance(conditions, _Conditions)]
+            costs = ready.costs(*(np.array(figures)[:, None, None] for figures in zip(*legal, strict=True)))
+            if self.settings.mapping == "pareto":
+                fronts = layer_fronts(costs.latency_s, costs.energy_j, "", {})
+                energies, latencies, sizes[rows] = fronts.least_energy_j, fronts.least_latency_s, fronts.sizes
+            else:
+                best = _best(self.settings.mapping, costs.latency_s, costs.energy_j)[..., None]
+                energies, latencies = (
+                    np.where(ready.costed, np.take_along_axis(values, best, -1)[..., 0], 0.0)
+                    for values in (costs.energy_j, costs.latency_s)
+                )
+            energy_j[rows], latency_s[rows] = energies, latencies
+            area_mm2[rows] = [self.area_mm2(architecture, places[row][0]) for row in rows]
+        illegal = tuple(error if isinstance(error, IllegalDesign) else None for error in found)
+        return LayerGrid(energy_j, latency_s, area_mm2, sizes, illegal, dict(ready.unmapped))
+
     def _at(self, ready: _Prepared, architecture: Architecture, clock_hz: float, dram: str) -> _Costs:
         """What all candidates cost at a clock and with a DRAM type."""
-        settings, node = self.settings, architecture.technology_nm
-        limit_hz = self.clock_limit_hz(architecture)
-        nominal_v = NODES[node].nominal_v
-        at_v = nominal_v
-        if settings.dvfs != "off":
-            at_v = supply_v(clock_hz, limit_hz, node)  # also refuses a clock above the limit
-        if settings.dvfs != "on":
-            at_v = nominal_v
-        priced = self._priced_at(architecture, clock_hz)
-        scale = (at_v / nominal_v) ** 2
-        leakage_w = 0.0 if settings.dvfs == "off" else priced.leakage_w
-        dram_pj = dram_access_pj(priced.dram, dram)
+        return ready.costs(*self._conditions(architecture, clock_hz, dram))
 
-        latency_s = ready.cycles / clock_hz
-        dynamic_j = (ready.storage_pj + ready.macs[:, None] * priced.mac.read_pj) * (scale * 1e-12)
-        dram_j = ready.dram_accesses * (dram_pj * 1e-12)
-        leakage_j = leakage_w * latency_s
-        return _Costs(latency_s, dynamic_j + dram_j + leakage_j, dynamic_j, dram_j, leakage_j, at_v, priced)
+    def _conditions(self, architecture: Architecture, clock_hz: float, dram: str) -> _Conditions:
+        """What a clock and a DRAM type mean for a chip. Raises IllegalDesign for a clock above the memory's limit."""
+        settings = self.settings
+        at_v, nominal_v = self._supply_v(architecture, clock_hz), NODES[architecture.technology_nm].nominal_v
+        priced = self._priced_at(architecture, clock_hz)
+        return _Conditions(
+            clock_hz,
+            priced.mac.read_pj,
+            (at_v / nominal_v) ** 2 * 1e-12,
+            dram_access_pj(priced.dram, dram) * 1e-12,
+            0.0 if settings.dvfs == "off" else priced.leakage_w,
+        )
+
+    def _supply_v(self, architecture: Architecture, clock_hz: float) -> float:
+        """The supply at a clock. Raises IllegalDesign for a clock above the memory's limit."""
+        node = architecture.technology_nm
+        at_v = nominal_v = NODES[node].nominal_v
+        if self.settings.dvfs != "off":
+            at_v = supply_v(clock_hz, self.clock_limit_hz(architecture), node)  # also refuses a clock above the limit
+        return at_v if self.settings.dvfs == "on" else nominal_v
 
     def _costed(self, layer: Layer) -> bool:
         if self.settings.operators == "conv":
@@ -413,8 +490,8 @@ def _best(metric: Metric, latency_s: np.ndarray, energy_j: np.ndarray) -> np.nda
         "edp": (latency_s * energy_j, latency_s),
     }[metric]
     first = np.where(np.isnan(first), np.inf, first)
-    tied = np.where(first == first.min(axis=1, keepdims=True), second, np.inf)
-    best: np.ndarray = np.argmin(np.where(np.isnan(tied), np.inf, tied), axis=1)
+    tied = np.where(first == first.min(axis=-1, keepdims=True), second, np.inf)
+    best: np.ndarray = np.argmin(np.where(np.isnan(tied), np.inf, tied), axis=-1)
     return best
 
 

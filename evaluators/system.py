@@ -30,7 +30,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
-from math import ceil, isfinite
+from math import ceil, isfinite, prod
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 import numpy as np
@@ -41,7 +41,7 @@ from evaluators.costs import METRICS, UNITS, Evaluation, Figure, LayerItem, Link
 from evaluators.edge import EdgeProfile, roofline
 from evaluators.ethernet import Framing, LinkCost, PhyEnergy, transfer
 from evaluators.network_front import LayerFronts, NetworkFront, RunningFronts
-from evaluators.sensor import MANY_COSTS, LayerCosts, SensorModel, SensorSettings
+from evaluators.sensor import MANY_COSTS, LayerCosts, LayerGrid, SensorModel, SensorSettings
 from search_spaces import accelerators, links
 from search_spaces.accelerators import Architecture
 from search_spaces.errors import IllegalDesign, UserError, unknown
@@ -136,6 +136,10 @@ class Sensor(Protocol):
     ) -> LayerCosts: ...
 
     def layer_fronts(self, network: Network, architecture: Architecture, clock_hz: float, dram: str) -> LayerFronts: ...
+
+    def layer_grid(
+        self, network: Network, architecture: Architecture, places: Sequence[tuple[float, str]]
+    ) -> LayerGrid: ...
 
     def area_mm2(self, architecture: Architecture, clock_hz: float) -> float: ...
 
@@ -405,42 +409,47 @@ class System:
             return reasons.index(reason)
 
         block_of = tuple(int(i) for i in arch_indices)
+        places = [(_clock_hz(clock_mhz), str(dram)) for clock_mhz in clocks_mhz for dram in drams]
         try:
             architecture = _build(space.architecture_values(block_of))
+            grid = self._sensor.layer_grid(self.network, architecture, places)
         except IllegalDesign as error:
             codes[:] = code(error.reason)
             empty = {name: np.full(shape, np.nan) for name in METRICS}
             return Block(block_of, empty, codes, tuple(reasons))
 
-        energy_j, latency_s, area_mm2 = (np.full(shape[:3], np.nan) for _ in range(3))
-        combinations = 0
-        for i, clock_mhz in enumerate(clocks_mhz):
-            for j, dram in enumerate(drams):
-                try:
-                    table = self._table(architecture, _clock_hz(clock_mhz), str(dram))
-                except IllegalDesign as error:
-                    codes[:, i, j] = code(error.reason)
-                    continue
-                area_mm2[:, i, j] = table.area_mm2
-                energy_j[:, i, j] = table.energy_j[cuts]
-                latency_s[:, i, j] = table.latency_s[cuts]
-                blocked = [k for k, cut in enumerate(cuts) if table.blocked[cut]]
-                if blocked:
-                    codes[blocked, i, j] = code(UNMAPPED)
-                if isinstance(table.layers, LayerFronts):
-                    mapped = (cut for cut in cuts if not table.blocked[cut])
-                    combinations += sum(table.layers.combinations(self._layers_before(cut)) for cut in mapped)
+        maps = np.ones(len(self.network.layers), dtype=bool)
+        maps[list(grid.unmapped)] = False
+        at_places = len(clocks_mhz), len(drams)
+        energy_j, latency_s = (
+            np.moveaxis(self._before_cuts(np.where(maps, of_layers, 0.0))[:, cuts].reshape(*at_places, -1), -1, 0)
+            for of_layers in (grid.energy_j, grid.latency_s)
+        )
+        area_mm2 = grid.area_mm2.reshape(1, *at_places)
+        blocked = self._blocked(grid.unmapped)
+        codes[[k for k, cut in enumerate(cuts) if blocked[cut]]] = code(UNMAPPED) if any(blocked) else 0
+        for place, illegal in zip(np.ndindex(*at_places), grid.illegal, strict=True):
+            if illegal is not None:
+                codes[:, *place] = code(illegal.reason)
         sent = self._sent(cuts, link_names)
         found = self._combine(
             cuts.reshape(-1, 1, 1, 1),
             accelerator_energy_j=energy_j[..., None],
             sensor_latency_s=latency_s[..., None],
             **{name: figures[:, None, None, :] for name, figures in sent.items()},
-            area_mm2=area_mm2[..., None],
+            area_mm2=np.broadcast_to(area_mm2[..., None], (*shape[:3], 1)),
             memory_bytes=self._memory_bytes(architecture)[cuts].reshape(-1, 1, 1, 1),
         )
         metrics = {name: np.where(codes == 0, found[name], np.nan) for name in METRICS}
-        counted = combinations * len(link_names) if self._keeps_all else None
+        counted = None
+        if self._keeps_all:
+            mapped = [self._layers_before(cut) for cut in cuts if not blocked[cut]]
+            counted = len(link_names) * sum(
+                prod(int(size) for size in sizes[layers] if size)
+                for sizes, illegal in zip(grid.sizes, grid.illegal, strict=True)
+                for layers in mapped
+                if illegal is None
+            )
         return Block(block_of, metrics, codes, tuple(reasons), counted)
 
     def combinations(self, space: SearchSpace, arch_indices: Sequence[int], cells: np.ndarray) -> Combinations:
@@ -637,7 +646,7 @@ class System:
 
     def _before_cuts(self, of_layers: np.ndarray) -> np.ndarray:
         """Sums over the layers before every cut, one layer after the other: adding 0 for the rest changes nothing."""
-        sums: np.ndarray = np.cumsum(self._member * of_layers, axis=1)[:, -1]
+        sums: np.ndarray = np.cumsum(self._member * of_layers[..., None, :], axis=-1)[..., -1]
         return sums
 
     def _blocked(self, unmapped: Mapping[int, str]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from evaluators.network_front import LayerFronts, layer_fronts
-from evaluators.sensor import LayerCosts
+from evaluators.sensor import LayerCosts, LayerGrid
 from search_spaces.accelerators import Architecture
 from search_spaces.errors import IllegalDesign
 from search_spaces.types import INPUT, ConvShape, Cut, Layer, Network, Tensor
@@ -55,8 +55,13 @@ class FakeSensor:
     version = "fake-1"
 
     def __init__(
-        self, unmapped: Sequence[str] = (), limit_hz: float = 1e9, picks: Mapping[int, int] | None = None
+        self,
+        unmapped: Sequence[str] = (),
+        limit_hz: float = 1e9,
+        picks: Mapping[int, int] | None = None,
+        pareto: bool = False,
     ) -> None:
+        self.pareto = pareto
         self.unmapped = tuple(unmapped)
         self.picks = dict(picks or {})
         self.limit_hz = limit_hz
@@ -108,6 +113,29 @@ class FakeSensor:
         free = [i for i, layer in enumerate(network.layers) if layer.cost == "free"]
         latency_s[free] = energies_j[free] = np.nan
         return layer_fronts(latency_s, energies_j, "made up", unmapped)
+
+    def layer_grid(
+        self, network: Network, architecture: Architecture, places: Sequence[tuple[float, str]]
+    ) -> LayerGrid:
+        """One place after the other; with all mappings kept where `pareto` is asked for."""
+        rows = np.full((3, len(places), len(network.layers)), np.nan)
+        area_mm2, illegal = np.full(len(places), np.nan), []
+        unmapped: dict[int, str] = {}
+        for k, (clock_hz, dram) in enumerate(places):
+            try:
+                found = self.layer_fronts(network, architecture, clock_hz, dram)
+                if self.pareto:
+                    rows[:, k] = found.least_energy_j, found.least_latency_s, found.sizes
+                else:
+                    costs = self.layer_costs(network, architecture, clock_hz, dram)
+                    rows[:2, k] = costs.energy_j, costs.latency_s
+            except IllegalDesign as error:
+                illegal.append(error)
+            else:
+                illegal.append(None)
+                unmapped, area_mm2[k] = found.unmapped, self.area_mm2(architecture, clock_hz)
+        sizes = np.nan_to_num(rows[2]).astype(np.int64)
+        return LayerGrid(rows[0], rows[1], area_mm2, sizes, tuple(illegal), unmapped)
 
     def _layers(
         self, network: Network, architecture: Architecture, clock_hz: float

@@ -50,7 +50,8 @@ def study(**changes: object) -> StudySpec:
 
 
 def evaluator(settings: SystemSettings = PARETO, **sensor: object) -> System:
-    return System(NETWORK, settings, Memo(None), sensor_model=FakeSensor(limit_hz=5e8, **sensor))  # type: ignore[arg-type]
+    model = FakeSensor(limit_hz=5e8, pareto=settings == PARETO, **sensor)  # type: ignore[arg-type]
+    return System(NETWORK, settings, Memo(None), sensor_model=model)
 
 
 @cache

@@ -33,7 +33,8 @@ PARETO = SystemSettings(sensor=SensorSettings(mapping="pareto"))
 
 
 def system(settings: SystemSettings, **sensor: object) -> System:
-    return System(NETWORK, settings, Memo(None), sensor_model=FakeSensor(limit_hz=5e8, **sensor))  # type: ignore[arg-type]
+    model = FakeSensor(limit_hz=5e8, pareto=settings == PARETO, **sensor)  # type: ignore[arg-type]
+    return System(NETWORK, settings, Memo(None), sensor_model=model)
 
 
 def test_combinations_equal_one_evaluation_for_each() -> None:
