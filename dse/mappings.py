@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from evaluators.mapper.energy import EnergyTable
+from evaluators.mapper.mapping import Factors
 from evaluators.memo import Memo
 from evaluators.network_front import LayerFronts, NetworkFront, RunningFronts
 from evaluators.sensor import SensorModel, SensorSettings
@@ -132,13 +133,14 @@ def network_mappings(
     clock_mhz: float | None = None,
     dram: str = "lpddr4",
     table: EnergyTable = "default",
+    factors: Factors = "perfect",
 ) -> NetworkMappings:
     """The front over mappings of the layers before `cut` (none: all). Raises IllegalDesign where one does not map."""
     name = network.cuts[-1].name if cut is None else cut_named(network, cut)
     before = next(c.layers for c in network.cuts if c.name == name)
     dvfs = "off" if clock_mhz is None else "on"
     clock_mhz = NOMINAL_MHZ if clock_mhz is None else clock_mhz
-    sensor = SensorModel(SensorSettings(mapping="pareto", dvfs=dvfs, energy_table=table), memo)  # type: ignore[arg-type]  # one of its values
+    sensor = SensorModel(SensorSettings(mapping="pareto", dvfs=dvfs, factors=factors, energy_table=table), memo)  # type: ignore[arg-type]  # one of its values
     layers = sensor.layer_fronts(network, architecture, clock_mhz * 1e6, dram)
     blocking = sorted(layers.unmapped.keys() & before)
     if blocking:

@@ -16,6 +16,7 @@ from evaluators.dvfs import NODES, supply_v
 from evaluators.mapper import layer as mapper
 from evaluators.mapper.energy import EnergyTable, Priced, price
 from evaluators.mapper.layer import Candidate, LayerMappings, map_layers, prepare_layers
+from evaluators.mapper.mapping import FACTORS, Factors
 from evaluators.memo import Memo
 from evaluators.network_front import LayerFronts, layer_fronts
 from search_spaces.accelerators import Architecture
@@ -55,7 +56,7 @@ class SensorSettings:
     mapping: MappingChoice = "edp"
     operators: Operators = "all"
     dvfs: Dvfs = "on"
-    factors: Literal["perfect"] = "perfect"
+    factors: Factors = "perfect"
     energy_table: EnergyTable = "default"
     accelerator_model: Literal["mapper", "timeloop"] = "mapper"
 
@@ -74,7 +75,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "mapping": ("edp", "delay", "energy", "pareto"),
     "operators": ("all", "conv"),
     "dvfs": ("on", "off", "sized"),
-    "factors": ("perfect",),
+    "factors": FACTORS,
     "energy_table": ("default", "timeloop-be27768"),
     "accelerator_model": ("mapper", "timeloop"),
 }
@@ -220,7 +221,7 @@ class _OwnMapper:
     def map_layers(
         self, pairs: Sequence[tuple[ConvShape, Architecture]]
     ) -> dict[tuple[ConvShape, Architecture], LayerMappings | IllegalDesign]:
-        return map_layers(pairs, self.settings.energy_table, self.memo)
+        return map_layers(pairs, self.settings.energy_table, self.memo, factors=self.settings.factors)
 
     def prepare_layers(
         self,
@@ -229,7 +230,14 @@ class _OwnMapper:
         workers: int = 1,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
-        prepare_layers(pairs, self.settings.energy_table, self.memo, workers=workers, progress=progress)
+        prepare_layers(
+            pairs,
+            self.settings.energy_table,
+            self.memo,
+            factors=self.settings.factors,
+            workers=workers,
+            progress=progress,
+        )
 
 
 def _layer_mapper(settings: SensorSettings, memo: Memo) -> LayerMapper:

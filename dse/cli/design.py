@@ -115,6 +115,7 @@ def evaluate(
     operators: Annotated[str, typer.Option(help="all, or conv: convolutions only, as the paper.")] = "all",
     dvfs: Annotated[str, typer.Option(help="on: supply follows the clock; off; sized.")] = "on",
     accelerator_model: Annotated[str, typer.Option(help="mapper: ours; timeloop: the tool on the PATH.")] = "mapper",
+    factors: Annotated[str, typer.Option(help="perfect, or imperfect: layers are tiled with remainders.")] = "perfect",
     framing: Annotated[str, typer.Option(help="802.3, paper or cnnparted.")] = "802.3",
     cable_m: Annotated[float, typer.Option(help="Length of the cable in metres.")] = 5.0,
     phy_energy: Annotated[str, typer.Option(help="frame: Energy-Efficient Ethernet; active; always_on.")] = "frame",
@@ -131,7 +132,7 @@ def evaluate(
     from evaluators.system import System, SystemSettings
     from search_spaces.networks import load
 
-    choices: dict[str, Any] = {"mapping": metric, "operators": operators, "dvfs": dvfs}
+    choices: dict[str, Any] = {"mapping": metric, "operators": operators, "dvfs": dvfs, "factors": factors}
     words: dict[str, Any] = {"framing": framing, "phy_energy": phy_energy, "cut_mode": mode, "method": edge_method}
     words["accelerator_model"] = accelerator_model  # all checked where they go
     settings = SystemSettings(
@@ -178,7 +179,8 @@ def _show(network: Network, settings: SystemSettings, evaluation: Evaluation) ->
     frames = "frames" if batch == 1 else f"batches of {batch}"
     out.print(
         f"{settings.frame_rate_fps:g} {frames}/s, {settings.tensor_bits}-bit tensors, framing {settings.framing}, "
-        f"PHY energy {settings.phy_energy}, mapping metric {settings.sensor.mapping}, dvfs {settings.sensor.dvfs}",
+        f"PHY energy {settings.phy_energy}, mapping metric {settings.sensor.mapping}, "
+        f"{settings.sensor.factors} factors, dvfs {settings.sensor.dvfs}",
         markup=False,
     )
     out.print()

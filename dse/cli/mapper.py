@@ -95,6 +95,9 @@ def _map(
         ),
     ] = None,
     dram: Annotated[str, typer.Option(help="lpddr4, lpddr, ddr3, gddr5 or hbm2.")] = "lpddr4",
+    factors: Annotated[
+        str, typer.Option(help="perfect (dimensions are padded where they must divide), or imperfect (remainders).")
+    ] = "perfect",
     input_shape: Annotated[str | None, typer.Option("--input", help="Input shape, such as 1x3x224x224.")] = None,
     against: Annotated[
         Path | None, typer.Option(help="Compare with recorded mappings, one JSON object per line.")
@@ -121,6 +124,7 @@ def _map(
     paretocut map squeezenet1_1 --accelerator eyeriss_like --metric pareto    # the network's front over mappings
     """
     from evaluators.mapper.energy import ENERGY_TABLES
+    from evaluators.mapper.mapping import FACTORS
     from search_spaces import accelerators
     from search_spaces.errors import unknown
 
@@ -130,6 +134,8 @@ def _map(
         raise unknown("energy table", energy_table, ENERGY_TABLES)
     if metric not in ("edp", "delay", "energy", "pareto"):
         raise unknown("metric", metric, ("edp", "delay", "energy", "pareto"))
+    if factors not in FACTORS:
+        raise unknown("kind of factors", factors, FACTORS)
     table = cast("Any", energy_table)
     if against is not None:
         _print_against(against, parameters, table, dram, as_json)
@@ -138,7 +144,7 @@ def _map(
         raise UserError("map takes a NETWORK (and a layer) or a --shape, one of the two; see: paretocut map --help")
     architecture = accelerators.build(accelerator, parameters)
     if network is not None and layer is None and metric == "pareto":
-        _print_front(network, input_shape, architecture, cut, clock_mhz, dram, table, cache, plot, as_json)
+        _print_front(network, input_shape, architecture, cut, clock_mhz, dram, table, factors, cache, plot, as_json)
         return
     if clock_mhz is not None or cut is not None:
         raise UserError("--clock-mhz and --cut are for the front of a whole network: NETWORK --metric pareto, no layer")
@@ -155,7 +161,13 @@ def _map(
         for name, conv in layers.items():
             try:
                 found[name] = best_mappings(
-                    conv, architecture, memo, metric=cast("MapMetric", metric), table=table, dram=dram
+                    conv,
+                    architecture,
+                    memo,
+                    metric=cast("MapMetric", metric),
+                    table=table,
+                    dram=dram,
+                    factors=factors,
                 )
             except IllegalDesign as illegal:
                 if len(layers) == 1:
@@ -185,6 +197,7 @@ def _print_front(
     clock_mhz: float | None,
     dram: str,
     table: Any,
+    factors: Any,
     cache: Path | None,
     plot: Path | None,
     as_json: bool,
@@ -195,7 +208,9 @@ def _print_front(
 
     traced = networks.load(network, None if input_shape is None else parse_input(input_shape))
     with open_memo(cache) as memo:
-        found = network_mappings(traced, architecture, memo, cut=cut, clock_mhz=clock_mhz, dram=dram, table=table)
+        found = network_mappings(
+            traced, architecture, memo, cut=cut, clock_mhz=clock_mhz, dram=dram, table=table, factors=factors
+        )
     if plot is not None:
         from dse.files import write_atomic
         from dse.report.mappings import plot_mappings
@@ -258,7 +273,8 @@ def _print_one(name: str, mapped: MappedLayer, architecture: Architecture) -> No
     used = architecture.instances(-1)
     table.add_row("MAC", f"of {used}", "", f"{mapped.macs:,}", "", "", f"{mapped.mac_energy_j * 1e6:.4g} µJ")
     out.print(table)
-    out.print("words per instance; energy of all instances, table figures at 5 ns and nominal supply", style="dim")
+    which = "the busiest instance" if mapped.mapping.ragged else "one instance"
+    out.print(f"words of {which}; energy of all instances, table figures at 5 ns and nominal supply", style="dim")
     out.print()
     padding = "" if mapped.macs == mapped.useful_macs else f" ({mapped.useful_macs:,} useful, the rest is padding)"
     out.print(f"energy       {mapped.energy_j * 1e6:.5g} µJ ({mapped.provenance})")
@@ -269,7 +285,7 @@ def _print_one(name: str, mapped: MappedLayer, architecture: Architecture) -> No
     listed = sorted(((mm2, part) for part, mm2 in parts.items() if mm2), reverse=True)
     out.print(f"area         {mapped.area_mm2:.4g} mm²: {', '.join(f'{part} {mm2:.3g}' for mm2, part in listed)}")
     out.print(
-        f"mapspace     {mapped.mapspace_size:,} mappings, {mapped.mapspace_valid:,} fit; "
+        f"mapspace     {mapped.mapspace_size:,} mappings with {mapped.factors} factors, {mapped.mapspace_valid:,} fit; "
         f"this one is optimal for {mapped.metric} in this mapspace"
     )
 
@@ -303,7 +319,8 @@ def _print_table(
         out.print(_kinds_table(firsts))
         out.print(
             f"{len(firsts)} layers on {architecture.name}: {sum(m.cycles for m in firsts):,} cycles, "
-            f"{sum(m.energy_j for m in firsts) * 1e3:.4g} mJ, each optimal for {firsts[0].metric} in its mapspace; "
+            f"{sum(m.energy_j for m in firsts) * 1e3:.4g} mJ, each optimal for {firsts[0].metric} in its mapspace "
+            f"of {firsts[0].factors} factors; "
             f"figures ({firsts[0].provenance}) at 5 ns and nominal supply, no leakage: `paretocut evaluate` adds a "
             "clock. Padding is MACs beyond the useful ones, counted in cycles and energy; utilised are useful MACs "
             "over MAC units × cycles.",

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from evaluators import components
-from evaluators.mapper.counts import strides_of, tile_words
+from evaluators.mapper.counts import compute_cycles, strides_of, tile_words
 from evaluators.mapper.energy import EnergyTable, price
-from evaluators.mapper.mapping import Mapping, bounds
+from evaluators.mapper.mapping import Factors, Mapping, bounds
 from evaluators.mapper.mapspace import Mapspace, mapspace
 from evaluators.memo import Memo, digest
 from search_spaces.accelerators.architecture import DIMS, Architecture
@@ -50,8 +50,8 @@ class Candidate:
 class LayerMappings:
     """What the search of one mapspace found; everything counts one group of the layer.
 
-    `mapspace_size` is perfect factorizations × loop orders, `mapspace_valid` those that fit mesh and buffers. `macs`
-    includes padding, `useful_macs` does not.
+    `mapspace_size` is factorizations × loop orders, `mapspace_valid` those that fit mesh and buffers. `macs` includes
+    padding, `useful_macs` does not; with imperfect factors nothing is padded.
     """
 
     mapspace_size: int
@@ -61,8 +61,10 @@ class LayerMappings:
     candidates: tuple[Candidate, ...]
 
 
-def map_layer(shape: ConvShape, architecture: Architecture, table: EnergyTable = "default") -> LayerMappings:
-    """Search the whole mapspace of one layer (one group of it).
+def map_layer(
+    shape: ConvShape, architecture: Architecture, table: EnergyTable = "default", factors: Factors = "perfect"
+) -> LayerMappings:
+    """Search the whole mapspace of one layer (one group of it); `mapspace` says what the kinds of factors are.
 
     Raises IllegalDesign, naming the level that overflows, where no mapping fits.
     """
@@ -70,7 +72,7 @@ def map_layer(shape: ConvShape, architecture: Architecture, table: EnergyTable =
     from evaluators.mapper.tables import rows_of_m, tables
 
     priced = price(architecture, table)
-    space = mapspace(architecture, shape)
+    space = mapspace(architecture, shape, factors)
     archive, keys = np.empty((64, 3)), np.empty((64, 9), dtype=np.int64)
     fitting = found = 0
     variants = space.variants
@@ -90,8 +92,8 @@ def map_layer(shape: ConvShape, architecture: Architecture, table: EnergyTable =
     for (cycles, on_chip_pj, dram), key in zip(archive[:found], keys[:found], strict=True):
         *rows, order, variant = (int(number) for number in key)
         mapping = variants[variant].mapping(dict(zip(DIMS, rows, strict=True)), order)
-        compute_cycles = prod(n for loops in mapping.levels for _, n in loops.temporal)
-        candidates.append(Candidate(int(cycles), compute_cycles, float(on_chip_pj), int(dram), mapping.to_text()))
+        steps = compute_cycles(mapping)
+        candidates.append(Candidate(int(cycles), steps, float(on_chip_pj), int(dram), mapping.to_text()))
     candidates.sort(key=lambda c: (c.cycles, c.on_chip_pj, c.dram_accesses))
     macs = prod(space.bounds.values())
     return LayerMappings(space.size, fitting * space.loop_orders, macs, shape.one_group.macs, tuple(candidates))
@@ -128,18 +130,19 @@ def _why_nothing_fits(space: Mapspace, shape: ConvShape) -> str:
         for dim in DIMS:
             columns = [s for s, slot in enumerate(space.slots[dim]) if slot.level <= k]
             if columns:
-                smallest[dim] = int(space.factors[dim][:, columns].prod(axis=1).min())
+                smallest[dim] = min(int(space.factors[dim][:, columns].prod(axis=1).min()), space.bounds[dim])
         need = sum(tile_words(tensor, smallest, strides_of(shape)) for tensor in level.keeps)
         if need > level.words:
             return f"{name} cannot map {layer}: {level.name} holds {level.words} words, the smallest tiles need {need}"
     return f"{name} cannot map {layer}: no combination of tiles fits all levels together"
 
 
-def _key(shape: ConvShape, architecture_digest: str, table: EnergyTable) -> dict[str, object]:
+def _key(shape: ConvShape, architecture_digest: str, table: EnergyTable, factors: Factors) -> dict[str, object]:
     return {
         "layer": _layer_key(shape.one_group),
         "architecture": architecture_digest,
         "table": table,
+        "factors": factors,
         "mapper": VERSION,
         "components": components.VERSION,
     }
@@ -184,15 +187,19 @@ def _from_json(data: dict[str, Any]) -> LayerMappings | IllegalDesign:
     )
 
 
-def _map_or_reason(shape: ConvShape, architecture: Architecture, table: EnergyTable) -> LayerMappings | IllegalDesign:
+def _map_or_reason(
+    shape: ConvShape, architecture: Architecture, table: EnergyTable, factors: Factors
+) -> LayerMappings | IllegalDesign:
     try:
-        return map_layer(shape, architecture, table)
+        return map_layer(shape, architecture, table, factors)
     except IllegalDesign as illegal:
         return illegal
 
 
-def _map_batch(jobs: Sequence[tuple[ConvShape, Architecture]], table: EnergyTable) -> list[dict[str, Any]]:
-    return [_to_json(_map_or_reason(shape, architecture, table)) for shape, architecture in jobs]
+def _map_batch(
+    jobs: Sequence[tuple[ConvShape, Architecture]], table: EnergyTable, factors: Factors
+) -> list[dict[str, Any]]:
+    return [_to_json(_map_or_reason(shape, architecture, table, factors)) for shape, architecture in jobs]
 
 
 def map_layers(
@@ -200,6 +207,7 @@ def map_layers(
     table: EnergyTable,
     memo: Memo,
     *,
+    factors: Factors = "perfect",
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[tuple[ConvShape, Architecture], LayerMappings | IllegalDesign]:
@@ -208,10 +216,10 @@ def map_layers(
     What is missing is searched and stored first, see `prepare_layers`. A pair that does not map has the reason as its
     value.
     """
-    pairs, keys = _pairs_and_keys(wanted, table)
+    pairs, keys = _pairs_and_keys(wanted, table, factors)
     stored = memo.get_many(_KIND, keys)
     missing = [i for i, value in enumerate(stored) if value is None]
-    for i, value in _search(missing, pairs, keys, table, memo, workers, progress):
+    for i, value in _search(missing, pairs, keys, table, factors, memo, workers, progress):
         stored[i] = value
     return {pair: _from_json(value) for pair, value in zip(pairs, stored, strict=True) if value is not None}
 
@@ -221,6 +229,7 @@ def prepare_layers(
     table: EnergyTable,
     memo: Memo,
     *,
+    factors: Factors = "perfect",
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
@@ -228,8 +237,8 @@ def prepare_layers(
 
     Results are stored batch by batch, so that nothing finished is lost. `progress` is told (done, total) in pairs.
     """
-    pairs, keys = _pairs_and_keys(wanted, table)
-    for _ in _search(memo.missing(_KIND, keys), pairs, keys, table, memo, workers, progress):
+    pairs, keys = _pairs_and_keys(wanted, table, factors)
+    for _ in _search(memo.missing(_KIND, keys), pairs, keys, table, factors, memo, workers, progress):
         pass
 
 
@@ -237,11 +246,13 @@ _Pairs = list[tuple[ConvShape, Architecture]]
 _Keys = list[dict[str, object]]
 
 
-def _pairs_and_keys(wanted: Iterable[tuple[ConvShape, Architecture]], table: EnergyTable) -> tuple[_Pairs, _Keys]:
+def _pairs_and_keys(
+    wanted: Iterable[tuple[ConvShape, Architecture]], table: EnergyTable, factors: Factors
+) -> tuple[_Pairs, _Keys]:
     """The distinct pairs of one-group shape and architecture, and the memo's key of each."""
     pairs = list(dict.fromkeys((shape.one_group, architecture) for shape, architecture in wanted))
     digests = {architecture: _digest(architecture) for architecture in {a for _, a in pairs}}
-    return pairs, [_key(shape, digests[architecture], table) for shape, architecture in pairs]
+    return pairs, [_key(shape, digests[architecture], table, factors) for shape, architecture in pairs]
 
 
 def _search(
@@ -249,6 +260,7 @@ def _search(
     pairs: _Pairs,
     keys: _Keys,
     table: EnergyTable,
+    factors: Factors,
     memo: Memo,
     workers: int,
     progress: Callable[[int, int], None] | None,
@@ -257,7 +269,7 @@ def _search(
     done = len(pairs) - len(missing)
     if progress is not None:
         progress(done, len(pairs))
-    for batch, values in _in_batches(missing, pairs, table, workers):
+    for batch, values in _in_batches(missing, pairs, table, factors, workers):
         memo.put_many(_KIND, [(keys[i], value) for i, value in zip(batch, values, strict=True)])
         done += len(batch)
         if progress is not None:
@@ -266,19 +278,23 @@ def _search(
 
 
 def _in_batches(
-    missing: Sequence[int], pairs: Sequence[tuple[ConvShape, Architecture]], table: EnergyTable, workers: int
+    missing: Sequence[int],
+    pairs: Sequence[tuple[ConvShape, Architecture]],
+    table: EnergyTable,
+    factors: Factors,
+    workers: int,
 ) -> Iterable[tuple[Sequence[int], list[dict[str, Any]]]]:
     """Search the missing pairs, yielding each batch as it is done."""
     size = 16
     batches = [missing[start : start + size] for start in range(0, len(missing), size)]
     here = 1 if workers > 1 and len(batches) > 2 * workers else len(batches)
     for batch in batches[:here]:  # the first also compiles the kernel, once for all workers
-        yield batch, _map_batch([pairs[i] for i in batch], table)
+        yield batch, _map_batch([pairs[i] for i in batch], table, factors)
     if here == len(batches):
         return
     from joblib import Parallel, delayed
 
     results = Parallel(n_jobs=workers, return_as="generator")(
-        delayed(_map_batch)([pairs[i] for i in batch], table) for batch in batches[here:]
+        delayed(_map_batch)([pairs[i] for i in batch], table, factors) for batch in batches[here:]
     )
     yield from zip(batches[here:], results, strict=True)

@@ -5,11 +5,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from math import prod
+from typing import Literal
 
 from search_spaces.accelerators.architecture import DIMS, Architecture
 from search_spaces.types import ConvShape
 
-__all__ = ["LevelLoops", "Mapping", "bounds", "concrete", "padded"]
+__all__ = ["FACTORS", "Factors", "LevelLoops", "Mapping", "bounds", "concrete", "padded"]
+
+Factors = Literal["perfect", "imperfect"]
+FACTORS: tuple[Factors, ...] = ("perfect", "imperfect")
+"""How a dimension is tiled: by factors whose product is its bound, or with a remainder in the last tile."""
 
 Loop = tuple[str, int]
 
@@ -35,29 +40,40 @@ class LevelLoops:
 
 @dataclass(frozen=True)
 class Mapping:
-    """Loops of every level, innermost level first, as the architecture lists them."""
+    """Loops of every level, innermost level first, as the architecture lists them.
+
+    `ragged` has the bound of every dimension whose factors cover more than it: loops stop there, so that the last
+    tile of such a dimension is smaller at every level (imperfect factors).
+    """
 
     levels: tuple[LevelLoops, ...]
+    ragged: tuple[Loop, ...] = ()
 
     def extent(self, dim: str) -> int:
-        """The product of all factors of a dimension: the layer's bound, padded where it had to be."""
+        """What runs of a dimension: its bound, or the product of all factors (the bound padded where it had to be)."""
+        for ragged, bound in self.ragged:
+            if ragged == dim:
+                return bound
         return prod(n for loops in self.levels for d, n in loops.temporal + loops.spatial if d == dim)
 
     def to_text(self) -> str:
         """One line for the memo: levels by "/", temporal, X and Y loops by ";", each loop as dimension and factor.
 
-        What a level was chosen to keep stands after another ";".
+        What a level was chosen to keep stands after another ";", bounds of ragged dimensions behind a "|".
 
         >>> Mapping((LevelLoops((("M", 8),)), LevelLoops((("C", 2), ("M", 4)), y=(("S", 3),)))).to_text()
         'M8;;/C2M4;;S3'
+        >>> Mapping((LevelLoops((("Q", 4),), x=(("Q", 14),)),), ragged=(("Q", 55),)).to_text()
+        'Q4;Q14;|Q55'
         """
-        return "/".join(
+        levels = "/".join(
             ";".join(
                 ["".join(f"{d}{n}" for d, n in part) for part in (ll.temporal, ll.x, ll.y)]
                 + ([] if ll.keeps is None else [ll.keeps])
             )
             for ll in self.levels
         )
+        return levels + ("|" + "".join(f"{d}{n}" for d, n in self.ragged) if self.ragged else "")
 
     @staticmethod
     def from_text(text: str) -> Mapping:
@@ -70,7 +86,8 @@ class Mapping:
             temporal, x, y, *keeps = part.split(";")
             return LevelLoops(loops(temporal), loops(x), loops(y), keeps[0] if keeps else None)
 
-        return Mapping(tuple(level(part) for part in text.split("/")))
+        levels, _, ragged = text.partition("|")
+        return Mapping(tuple(level(part) for part in levels.split("/")), loops(ragged))
 
 
 def bounds(shape: ConvShape) -> dict[str, int]:

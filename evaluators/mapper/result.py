@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from evaluators.components import dram_access_pj
-from evaluators.mapper.counts import count, energies_pj
+from evaluators.mapper.counts import count, energies_pj, last_bounds
 from evaluators.mapper.energy import EnergyTable, price
 from evaluators.mapper.layer import Candidate, LayerMappings, map_layers
-from evaluators.mapper.mapping import Mapping
+from evaluators.mapper.mapping import Factors, Mapping
 from evaluators.memo import Memo
 from search_spaces.accelerators import Architecture
 from search_spaces.errors import IllegalDesign, unknown
@@ -24,7 +24,8 @@ MapMetric = Literal["edp", "delay", "energy", "pareto"]
 class LevelResult:
     """One storage level: words per instance per tensor (W weights, I inputs, O outputs), all groups together.
 
-    `area_mm2` is that of all instances, 0 for DRAM.
+    `area_mm2` is that of all instances, 0 for DRAM. Where a remainder leaves some instances less to do, words are
+    those of the one that has the most.
     """
 
     name: str
@@ -51,6 +52,7 @@ class MappedLayer:
     shape: ConvShape
     metric: MapMetric
     energy_table: EnergyTable
+    factors: Factors
     provenance: str
     cycles: int
     compute_cycles: int
@@ -68,8 +70,18 @@ class MappedLayer:
     mapping: Mapping
 
     def to_json(self) -> dict[str, Any]:
-        """Fields by name, SI units; the mapping as text, levels separated by "/" innermost first."""
-        return asdict(self) | {"mapping": self.mapping.to_text()}
+        """Fields by name, SI units; the mapping as text, levels separated by "/" innermost first.
+
+        `remainders` are the loops cut short at the end of a dimension that its factors do not divide.
+        """
+        cut = [
+            {"level": self.levels[k].name, "kind": _KINDS[kind], "dimension": dim, "last_bound": last}
+            for (k, kind, dim), last in last_bounds(self.mapping).items()
+        ]
+        return asdict(self) | {"mapping": self.mapping.to_text(), "remainders": cut}
+
+
+_KINDS = {"T": "temporal", "X": "spatial X", "Y": "spatial Y"}
 
 
 def best_mappings(
@@ -80,15 +92,16 @@ def best_mappings(
     metric: MapMetric = "edp",
     table: EnergyTable = "default",
     dram: str = "lpddr4",
+    factors: Factors = "perfect",
 ) -> tuple[MappedLayer, ...]:
     """The optimum for a metric; for "pareto" every mapping that no other beats in cycles and energy, fastest first.
 
     Ties go to the other objective. Raises IllegalDesign where no mapping fits.
     """
-    found = map_layers([(shape, architecture)], table, memo)[shape.one_group, architecture]
+    found = map_layers([(shape, architecture)], table, memo, factors=factors)[shape.one_group, architecture]
     if isinstance(found, IllegalDesign):
         raise found
-    itemised = [_itemise(shape, architecture, found, c, metric, table, dram) for c in found.candidates]
+    itemised = [_itemise(shape, architecture, found, c, metric, table, dram, factors) for c in found.candidates]
     if metric == "pareto":
         front: list[MappedLayer] = []
         for mapped in sorted(itemised, key=lambda m: (m.cycles, m.energy_j)):
@@ -113,6 +126,7 @@ def _itemise(
     metric: MapMetric,
     table: EnergyTable,
     dram: str,
+    factors: Factors,
 ) -> MappedLayer:
     priced = price(architecture, table)
     counts = count(architecture, shape, candidate.mapping)
@@ -142,6 +156,7 @@ def _itemise(
         shape=shape,
         metric=metric,
         energy_table=table,
+        factors=factors,
         provenance=priced.provenance,
         cycles=counts.cycles * groups,
         compute_cycles=counts.compute_cycles * groups,
@@ -164,19 +179,19 @@ def loop_nest(architecture: Architecture, mapping: Mapping, levels: tuple[LevelR
     """The mapping as a readable loop nest, outermost loop first, each level with the tiles it keeps."""
     lines = []
     depth = 0
+    cut = last_bounds(mapping)
     for k in reversed(range(len(architecture.levels))):
         level, loops = architecture.levels[k], mapping.levels[k]
         tiles = ", ".join(f"{t} {words:,}" for t, words in levels[k].tile_words.items()) or "nothing"
         room = f" of {level.words:,} words" if level.words is not None else " words"
         lines.append(f"{level.name} keeps {tiles}{room if level.keeps else ''}")
-        for dim, n in reversed(loops.temporal):
-            if n > 1:
-                depth += 1
-                lines.append(f"{'  ' * depth}for {dim.lower()} in 0..{n - 1}")
-        for axis, unrolled in (("X", loops.x), ("Y", loops.y)):
-            for dim, n in unrolled:
+        for kind, part in (("T", tuple(reversed(loops.temporal))), ("X", loops.x), ("Y", loops.y)):
+            for dim, n in part:
                 if n > 1:
                     depth += 1
-                    lines.append(f"{'  ' * depth}parallel for {dim.lower()} in 0..{n - 1} on {axis}")
+                    how, where = ("for", "") if kind == "T" else ("parallel for", f" on {kind}")
+                    last = cut.get((k, kind, dim))
+                    remainder = "" if last is None else f" (last time 0..{last - 1})"
+                    lines.append(f"{'  ' * depth}{how} {dim.lower()} in 0..{n - 1}{where}{remainder}")
     lines.append(f"{'  ' * (depth + 1)}multiply-accumulate")
     return lines

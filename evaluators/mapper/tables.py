@@ -23,10 +23,11 @@ __all__ = ["Rows", "Tables", "rows_of_m", "tables"]
 _TENSORS = "WIO"
 _M = DIMS.index("M")
 
-EXTENT, MESH_X, MESH_Y, IN_TIME, STEP, UNROLLED, OUTER = range(7)
-"""Layers of `Tables.row`, each (R, L + 1): product of factors at levels up to k, k's spatial ones included; factor on
-the X and on the Y mesh below k; temporal factor at k; product of this dimension's factors inside that loop; product of
-spatial factors at levels above k, from index k + 1; product of temporal factors at levels from k on."""
+EXTENT, MESH_X, MESH_Y, IN_TIME, STEP, UNROLLED, SPACE_END, TIME_END = range(8)
+"""Layers of `Tables.row`, each (R, L + 1): positions of the largest tile at k, k's spatial factors included; factor on
+the X and on the Y mesh below k; temporal factor at k; product of this dimension's factors inside that loop; instances
+that the spatial factors at levels above k make, from index k + 1; where the spatial and where the temporal loops of k
+stand at the bound's last position (at their own last steps, but for a remainder)."""
 
 (
     WORDS, BLOCK, READ_PJ, WRITE_PJ, CHARGED, LIMIT_X, LIMIT_Y, READ_BANDWIDTH, WRITE_BANDWIDTH, SHARED_BANDWIDTH,
@@ -34,26 +35,31 @@ spatial factors at levels above k, from index k + 1; product of temporal factors
 ) = range(15)  # fmt: skip
 """Columns of `Tables.level`: capacity (inf where unlimited) and words per access; energies per access; instances over
 the cluster size; mesh limits; words per cycle (inf where it cannot stall); the largest extent and mesh factors of M;
-the fewest words that any tiling moves into an input tile with no N or C unrolled; instances on the chip."""
+the fewest words that any tiling moves into all input tiles together; instances on the chip."""
 
 
 class Tables(NamedTuple):
     """Arguments of `kernel.search`. L levels, D = 7 dimensions, R rows, P temporal positions, V order variants."""
 
     offset: np.ndarray  # (D,) first row of each dimension
-    row: np.ndarray  # (7, R, L + 1) per row and level, see EXTENT to OUTER
-    level: np.ndarray  # (L, 14) per level, see WORDS to LEAST_INPUTS
+    row: np.ndarray  # (8, R, L + 1) per row and level, see EXTENT to TIME_END
+    visits: np.ndarray  # (R, L + 1, L + 1) steps of spatial loops at levels from a and temporal ones from b together
+    level: np.ndarray  # (L, 15) per level, see WORDS to INSTANCES
     original: np.ndarray  # (R,) the row's number in the mapspace, before rows that fit nowhere were left out
     rows: np.ndarray  # (D,) rows of each dimension
-    total: np.ndarray  # (R,) product of all factors
+    total: np.ndarray  # (R,) the bound: the product of all factors where none leaves a remainder
+    ragged: np.ndarray  # (R,) whether one does
     first_level: np.ndarray  # (R, L) the first level outside k with a temporal factor above 1; L if none
-    beyond: np.ndarray  # (R, P + 1) product of temporal factors at later positions under the first loop order
+    beyond: np.ndarray  # (R, P + 1) steps of temporal loops at later positions under the first loop order
+    from_level: np.ndarray  # (D, P + 1) the first level of a dimension's temporal loops at later positions, likewise
     first: np.ndarray  # (R, L) position of the first temporal factor above 1 outside level k, likewise; P if none
     position: np.ndarray  # (V, D, L + 1) where a dimension's loop of a level stands, innermost first; P if nowhere
     position_dim: np.ndarray  # (V, P) whose factor a position may hold
     position_level: np.ndarray  # (V, P)
     canonical: np.ndarray  # (V, L, 128) whether a level's order is the first that runs the same loops
     levels_with_orders: np.ndarray  # indices of levels that have several orders
+    order_of: np.ndarray  # (V, L) which of a level's orders a variant takes
+    variant_with: np.ndarray  # (L, most orders) the first variant that takes an order; -1 behind a level's last
     tiled: np.ndarray  # (R,) per level a bit: 1 << level is set where the temporal factor there is above 1
     relevant: np.ndarray  # (3, D) weights, inputs, outputs
     keeps: np.ndarray  # (3, L)
@@ -73,29 +79,23 @@ class Rows(NamedTuple):
 
     extent: np.ndarray  # (L, rows)
     unrolled: np.ndarray  # (L + 1, rows)
-    whole: np.ndarray  # (L, rows) what one instance of a level handles of M
-    steps: np.ndarray  # (rows,) its share of the compute steps
+    visits: np.ndarray  # (L + 1, L + 1, rows)
     mesh_x: np.ndarray  # (L, rows)
     mesh_y: np.ndarray
     first: np.ndarray  # (L, rows) under the first loop order
-    beyond: np.ndarray  # (P + 1, rows)
 
 
 def rows_of_m(t: Tables) -> Rows:
     """The rows of M of a table, turned so that the kernel runs along them."""
     rows = slice(t.offset[_M], t.offset[_M] + t.rows[_M])
     at = t.row[:, rows].transpose(0, 2, 1)
-    unrolled = np.ascontiguousarray(at[UNROLLED])
-    total = t.total[rows]
     return Rows(
         np.ascontiguousarray(at[EXTENT]),
-        unrolled,
-        total / unrolled[1:],
-        total / unrolled[0],
+        np.ascontiguousarray(at[UNROLLED]),
+        np.ascontiguousarray(t.visits[rows].transpose(1, 2, 0)),
         np.ascontiguousarray(at[MESH_X]),
         np.ascontiguousarray(at[MESH_Y]),
         np.ascontiguousarray(t.first[rows].T),
-        np.ascontiguousarray(t.beyond[rows].T),
     )
 
 
@@ -114,30 +114,29 @@ def tables(space: Mapspace, shape: ConvShape, priced: Priced) -> Tables:
         per_dim[:] = [rows[order] for rows, order in zip(per_dim, kept, strict=True)]
     originals = np.concatenate(kept)
     counts = np.array([len(rows) for rows in temporal])
+    dim_of_row = np.repeat(np.arange(len(DIMS)), counts)
     offset = np.concatenate([[0], np.cumsum(counts)[:-1]])
     in_time, on_x, on_y = (np.concatenate(per_dim) for per_dim in (temporal, mesh["X"], mesh["Y"]))
     spatial = on_x * on_y
-    extent = np.cumprod(in_time * spatial, axis=1)
-    unrolled = np.ones((len(extent), n_levels + 1))
-    unrolled[:, :-1] = np.cumprod(spatial[:, ::-1], axis=1)[:, ::-1]
-
-    dim_of_row = np.repeat(np.arange(len(DIMS)), counts)
-    outer = np.ones((len(extent), n_levels + 1))
-    outer[:, :-1] = np.cumprod(in_time[:, ::-1], axis=1)[:, ::-1]
+    covered = np.cumprod(in_time * spatial, axis=1)
     step = spatial.copy()
-    step[:, 1:] *= extent[:, :-1]
+    step[:, 1:] *= covered[:, :-1]
+    total = np.repeat([float(space.bounds[dim]) for dim in DIMS], counts)
+    ragged = covered[:, -1] != total
+    extent, space_end, time_end, visits = covered, spatial - 1, in_time - 1, _visits(spatial, in_time)
+    if ragged.any():
+        extent = np.minimum(covered, total[:, None])
+        space_end = (total[:, None] - 1) // (step / spatial) % spatial
+        time_end = (total[:, None] - 1) // step % in_time
+        visits[ragged] = _ragged_visits(*(values[ragged] for values in (spatial, in_time, space_end, time_end)))
     first_level = np.full(in_time.shape, n_levels, dtype=np.int64)
     for k in reversed(range(1, n_levels)):
         first_level[:, :k] = np.where((in_time[:, k] > 1)[:, None], k, first_level[:, :k])
-    position, position_dim, position_level = _positions(space.orders)
-    own = position[0][dim_of_row]
-    first = np.take_along_axis(own, first_level, axis=1)
-    n_positions = position_dim.shape[1]
-    beyond = np.ones((len(extent), n_positions + 1))
-    for p in range(n_positions):
-        k = position_level[0, p]
-        beyond[:, p] = outer[:, k + 1] * np.where(own[:, k] > p, in_time[:, k], 1.0)
+    position, position_dim, position_level, from_level = _positions(space.orders)
+    first = np.take_along_axis(position[0][dim_of_row], first_level, axis=1)
+    beyond = np.take_along_axis(visits[:, n_levels], from_level[dim_of_row], axis=1)
     canonical, with_orders = _canonical(tuple(level.orders for level in levels), space.orders)
+    order_of, variant_with = _orders(tuple(level.orders for level in levels), space.orders)
     bits = (in_time > 1) @ (1 << np.arange(n_levels))
     strides = strides_of(shape)
     held_level, least_idle = _least_idle(space, extent, beyond, offset, counts)
@@ -147,7 +146,8 @@ def tables(space: Mapspace, shape: ConvShape, priced: Priced) -> Tables:
         offset=offset.astype(np.int64),
         original=originals.astype(np.int64),
         rows=counts.astype(np.int64),
-        row=_stack([extent, on_x, on_y, in_time, step, unrolled, outer]),
+        row=_stack([extent, on_x, on_y, in_time, step, visits[:, :, -1], space_end, time_end]),
+        visits=visits,
         level=np.column_stack(
             [
                 [np.inf if level.words is None else float(level.words) for level in levels],
@@ -163,19 +163,23 @@ def tables(space: Mapspace, shape: ConvShape, priced: Priced) -> Tables:
                 _widest(extent, offset, counts),
                 _widest(on_x, offset, counts),
                 _widest(on_y, offset, counts),
-                _least_input_words(space, shape, extent, unrolled, offset, counts),
+                _least_input_words(space, shape, extent, visits[:, 1:, -1], offset, counts),
                 [architecture.instances(k) for k in range(n_levels)],
             ]
         ),
-        total=extent[:, -1].copy(),
+        total=total,
+        ragged=ragged,
         first_level=first_level,
         beyond=beyond,
+        from_level=from_level,
         first=first,
         position=position,
         position_dim=position_dim,
         position_level=position_level,
         canonical=canonical,
         levels_with_orders=with_orders,
+        order_of=order_of,
+        variant_with=variant_with,
         tiled=bits.astype(np.int64),
         relevant=np.array([[dim in RELEVANT[tensor] for dim in DIMS] for tensor in _TENSORS]),
         keeps=np.array([[t in level.keeps for level in levels] for t in _TENSORS]),
@@ -212,7 +216,10 @@ def _alone(
     words = np.array([np.inf if level.words is None else level.words for level in levels])
     keeps = {t: np.array([t in level.keeps for level in levels]) for t in _TENSORS}
     limits = {"X": np.array([level.mesh_x for level in levels]), "Y": np.array([level.mesh_y for level in levels])}
-    extents = [np.cumprod(t * x * y, axis=1) for t, x, y in zip(temporal, mesh["X"], mesh["Y"], strict=True)]
+    extents = [
+        np.minimum(np.cumprod(t * x * y, axis=1), space.bounds[dim])
+        for dim, t, x, y in zip(DIMS, temporal, mesh["X"], mesh["Y"], strict=True)
+    ]
     least = np.array([extent.min(axis=0) for extent in extents])
     strides = strides_of(shape)
     least_mesh = {axis: np.array([rows.min(axis=0) for rows in mesh[axis]]) for axis in "XY"}
@@ -230,6 +237,35 @@ def _alone(
         fits &= (need <= words).all(axis=1)
         legal.append(fits)
     return legal
+
+
+def _visits(spatial: np.ndarray, in_time: np.ndarray) -> np.ndarray:
+    """`visits` of `Tables` where nothing is left over: products of factors."""
+    in_space, steps = (np.ones((len(spatial), spatial.shape[1] + 1)) for _ in range(2))
+    in_space[:, :-1] = np.cumprod(spatial[:, ::-1], axis=1)[:, ::-1]
+    steps[:, :-1] = np.cumprod(in_time[:, ::-1], axis=1)[:, ::-1]
+    return in_space[:, :, None] * steps[:, None, :]
+
+
+def _ragged_visits(spatial: np.ndarray, in_time: np.ndarray, space_end: np.ndarray, time_end: np.ndarray) -> np.ndarray:
+    """`visits` of `Tables` for rows with a remainder: positions are numbers in the mixed base of the factors.
+
+    Counted are those below the bound whose other digits are 0, from the innermost digit outwards.
+    """
+    rows, n_levels = spatial.shape
+    result = np.ones((rows, n_levels + 1, n_levels + 1))
+    for a in range(n_levels + 1):
+        for b in range(n_levels + 1):
+            found, inside = np.ones(rows), np.ones(rows)
+            for k in range(n_levels):
+                for factor, end, runs in ((spatial, space_end, k >= a), (in_time, time_end, k >= b)):
+                    if runs:
+                        found += end[:, k] * inside
+                        inside = inside * factor[:, k]
+                    else:
+                        found = np.where(end[:, k] > 0, inside, found)
+            result[:, a, b] = found
+    return result
 
 
 def _widest(per_row: np.ndarray, offset: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -288,15 +324,14 @@ def _least_input_words(
     space: Mapspace,
     shape: ConvShape,
     extent: np.ndarray,
-    unrolled: np.ndarray,
+    instances: np.ndarray,
     offset: np.ndarray,
     counts: np.ndarray,
 ) -> np.ndarray:
-    """Per level, a bound on the words moved into one instance's input tile over the run, whatever the tiling.
+    """Per level, a bound on the words moved into all input tiles over the run, whatever the tiling.
 
-    Every step of an outer loop brings at least the share of a tile that its least possible shift uncovers, so along
-    an axis a tile of extent e moves at least e · (1 + (n − 1) · shift / e) for n steps outside; the least of that
-    over all rows of the axis' two dimensions, times every N and C.
+    Along an axis, tiles hold what they hold, less what a tile can at most share with the one before it in its
+    instance: all but its least possible shift. The least of that over all rows of the axis' two dimensions.
     """
     result = np.full(extent.shape[1], float(space.bounds["N"] * space.bounds["C"]))
     if not counts.all():
@@ -309,14 +344,21 @@ def _least_input_words(
         for dim in (position, tap):
             d = DIMS.index(dim)
             rows = slice(offset[d], offset[d] + counts[d])
-            inside = extent[rows]
-            sides.append((inside, space.bounds[dim] / (inside * unrolled[rows, 1:])))
-        (p, p_outside), (r, r_outside) = (
-            (a[:, None], b[:, None]) if i == 0 else (a[None], b[None]) for i, (a, b) in enumerate(sides)
+            sides.append((extent[rows], np.ceil(space.bounds[dim] / extent[rows]), instances[rows]))
+        (p, p_tiles, p_used), (r, r_tiles, r_used) = (
+            [values[:, None] if i == 0 else values[None] for values in side] for i, side in enumerate(sides)
         )
         tile = dilation * (r - 1) + stride * (p - 1) + 1
-        shift = np.minimum(np.where(p_outside > 1, p * stride, np.inf), np.where(r_outside > 1, r * dilation, np.inf))
-        result *= (tile + (p_outside * r_outside - 1) * np.minimum(shift, tile)).min(axis=(0, 1))
+        shift = np.minimum(
+            np.where(p_tiles > p_used, p * stride, np.inf), np.where(r_tiles > r_used, r * dilation, np.inf)
+        )
+        words = (
+            r_tiles * stride * (space.bounds[position] - p_tiles)
+            + p_tiles * dilation * (space.bounds[tap] - r_tiles)
+            + p_tiles * r_tiles
+        )
+        shared = (p_tiles * r_tiles - p_used * r_used) * np.maximum(tile - np.minimum(shift, tile), 0)
+        result *= (words - shared).min(axis=(0, 1))
     return result
 
 
@@ -347,8 +389,8 @@ def _stack(per_row: list[np.ndarray]) -> np.ndarray:
 
 
 @cache
-def _positions(orders: tuple[tuple[str, ...], ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """`position`, `position_dim` and `position_level` of `Tables` for every combination of the levels' loop orders."""
+def _positions(orders: tuple[tuple[str, ...], ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """`position`, `position_dim`, `position_level` and `from_level` of `Tables` for combinations of loop orders."""
     n_positions, n_levels = sum(len(order) for order in orders[0]), len(orders[0])
     position = np.full((len(orders), len(DIMS), n_levels + 1), n_positions, dtype=np.int64)
     dims = np.zeros((len(orders), n_positions), dtype=np.int64)
@@ -357,7 +399,22 @@ def _positions(orders: tuple[tuple[str, ...], ...]) -> tuple[np.ndarray, np.ndar
         places = [(k, DIMS.index(dim)) for k, order in enumerate(sequence) for dim in order]
         for p, (k, d) in enumerate(places):
             position[v, d, k], dims[v, p], levels[v, p] = p, d, k
-    return position, dims, levels
+    from_level = np.full((len(DIMS), n_positions + 1), n_levels, dtype=np.int64)
+    for p, k in enumerate(levels[0]):
+        from_level[:, p] = np.where(position[0][:, k] > p, k, k + 1)
+    return position, dims, levels, from_level
+
+
+@cache
+def _orders(
+    per_level: tuple[tuple[str, ...], ...], combined: tuple[tuple[str, ...], ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """`order_of` and `variant_with` of `Tables`."""
+    order_of = np.array([[orders.index(o) for orders, o in zip(per_level, v, strict=True)] for v in combined])
+    variant_with = np.full((len(per_level), max(len(orders) for orders in per_level)), -1)
+    for v in reversed(range(len(combined))):
+        variant_with[np.arange(len(per_level)), order_of[v]] = v
+    return order_of, variant_with
 
 
 @cache

@@ -83,7 +83,13 @@ def mapper_input(priced: Priced, shape: ConvShape, dram: str, search: SearchSett
 
 
 def model_input(priced: Priced, shape: ConvShape, dram: str, mapping: Mapping) -> dict[str, Any]:
-    """Input of `timeloop-model`: one group of a layer under a mapping of ours."""
+    """Input of `timeloop-model`: one group of a layer under a mapping of ours.
+
+    Raises UserError for a mapping with remainders: the tool's factors multiply to the bound.
+    """
+    if mapping.ragged:
+        cut = ", ".join(f"{dim}={bound}" for dim, bound in mapping.ragged)
+        raise UserError(f"timeloop takes perfect factors only, this mapping leaves remainders: {cut}")
     architecture = concrete(priced.architecture, mapping)
     bounds = {dim: mapping.extent(dim) for dim in DIMS}
     return {**_hardware(priced, dram), **problem(shape, bounds), "mapping": _mapping(architecture, mapping)}

@@ -42,6 +42,7 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
         (("--shape", "C=64", "--clock-mhz", "100"), "--clock-mhz and --cut are for the front of a whole network"),
         (("lenet5", "--metric", "pareto", "--cut", "middle"), "no cut of lenet5"),
         (("lenet5", "--metric", "pareto", "--clock-mhz", "9e5"), "above the"),
+        (("--shape", "C=64", "--factors", "whole"), "no kind of factors 'whole'; known: imperfect, perfect"),
         (("--against", "nowhere.jsonl"), "cannot read mappings from nowhere.jsonl"),
     ],
 )
@@ -49,6 +50,21 @@ def test_a_mistake_is_one_line_and_exit_status_2(run: Typed, arguments: tuple[st
     status, out, errors = run("map", *arguments)
     assert status == 2 and not out
     assert message in errors and errors.count("\n") == 1
+
+
+def test_remainders_are_shown_and_do_not_mix_with_perfect_factors(run: Typed) -> None:
+    layer = ("map", "--shape", "C=3,M=64,P=113,Q=113,R=3,S=3,stride=2")
+    perfect = json.loads(run(*layer, "--json")[1])
+    imperfect = json.loads(run(*layer, "--factors", "imperfect", "--json")[1])
+    assert (perfect["factors"], perfect["remainders"]) == ("perfect", [])
+    # 113 is prime: one column of output height at a time, or several and a last round with fewer
+    assert imperfect["cycles"] < 0.7 * perfect["cycles"] and imperfect["energy_j"] < perfect["energy_j"]
+    assert imperfect["macs"] == imperfect["useful_macs"] == 64 * 3 * 113 * 113 * 9
+    assert {cut["dimension"] for cut in imperfect["remainders"]} == {"Q"}
+    assert imperfect["mapping"].endswith("|Q113")
+    nest = run(*layer, "--factors", "imperfect")[1]
+    assert "(last time 0..0)" in nest and "words of the busiest instance" in nest
+    assert json.loads(run(*layer, "--json")[1]) == perfect  # each has a memo entry of its own
 
 
 def test_the_memo_is_shown_and_emptied(run: Typed, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from math import isclose
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from evaluators.mapper.counts import count, energies_pj, overflow
 from evaluators.mapper.energy import price
 from evaluators.mapper.layer import map_layer
+from evaluators.mapper.mapping import FACTORS, Factors
 from evaluators.mapper.mapspace import mapspace
 from search_spaces import accelerators
 from search_spaces.accelerators import Architecture, Component
@@ -45,8 +47,8 @@ def shapes(draw: st.DrawFn) -> ConvShape:
         return draw(st.sampled_from(values))
 
     return ConvShape(
-        N=small(1, 1, 1, 2), C=small(1, 2, 3, 4, 6), M=small(1, 2, 4, 5, 6, 8), P=small(1, 2, 4, 5, 6),
-        Q=small(1, 2, 3, 4), R=small(1, 1, 2, 3), S=small(1, 1, 2, 3),
+        N=small(1, 1, 1, 2), C=small(1, 2, 3, 4, 5, 6), M=small(1, 2, 4, 5, 6, 7, 8), P=small(1, 2, 4, 5, 6, 7),
+        Q=small(1, 2, 3, 4, 5), R=small(1, 1, 2, 3), S=small(1, 1, 2, 3),
         stride_w=small(1, 1, 2, 3), stride_h=small(1, 1, 2), dilation_w=small(1, 1, 2, 4), dilation_h=small(1, 1, 2),
     )  # fmt: skip
 
@@ -71,18 +73,19 @@ def small_architectures(draw: st.DrawFn, name: str) -> Architecture:
     return replace(base, levels=(*levels, base.levels[-1]))
 
 
+@pytest.mark.parametrize("factors", FACTORS)
 @pytest.mark.parametrize("name", accelerators.names())
-def test_kernel_keeps_exactly_the_non_dominated_mappings(name: str, slow: bool) -> None:
-    on_random_cases(name, slow, _agrees_with_brute_force)
+def test_kernel_keeps_exactly_the_non_dominated_mappings(name: str, factors: Factors, slow: bool) -> None:
+    on_random_cases(name, slow, partial(_agrees_with_brute_force, factors=factors))
 
 
-def _agrees_with_brute_force(shape: ConvShape, architecture: Architecture) -> None:
+def _agrees_with_brute_force(shape: ConvShape, architecture: Architecture, factors: Factors) -> None:
     orders = order_count(architecture)
-    assume(mapspace(architecture, shape).size <= 1200 * max(1, orders // 4))
+    assume(mapspace(architecture, shape, factors).size <= 1200 * max(1, orders // 4))
     priced = price(architecture)
     size = valid = 0
     points = set()
-    for same_factors in mappings(architecture, shape):
+    for same_factors in mappings(architecture, shape, factors):
         size += orders
         if overflow(architecture, shape, same_factors[0]) is not None:
             continue
@@ -96,23 +99,24 @@ def _agrees_with_brute_force(shape: ConvShape, architecture: Architecture) -> No
     front = {p for p in points if not any(q != p and all(a <= b for a, b in zip(q, p, strict=True)) for q in points)}
     if not valid:
         with pytest.raises(IllegalDesign, match=r"cannot map"):
-            map_layer(shape, architecture)
+            map_layer(shape, architecture, factors=factors)
         return
-    found = map_layer(shape, architecture)
+    found = map_layer(shape, architecture, factors=factors)
     assert (found.mapspace_size, found.mapspace_valid) == (size, valid)
     assert {(c.cycles, round(c.on_chip_pj, 6), c.dram_accesses) for c in found.candidates} == front
 
 
+@pytest.mark.parametrize("factors", FACTORS)
 @pytest.mark.parametrize("name", accelerators.names())
-def test_every_candidate_is_what_its_mapping_counts(name: str, slow: bool) -> None:
-    on_random_cases(name, slow, _counts_as_its_mapping)
+def test_every_candidate_is_what_its_mapping_counts(name: str, factors: Factors, slow: bool) -> None:
+    on_random_cases(name, slow, partial(_counts_as_its_mapping, factors=factors))
 
 
-def _counts_as_its_mapping(shape: ConvShape, architecture: Architecture) -> None:
+def _counts_as_its_mapping(shape: ConvShape, architecture: Architecture, factors: Factors) -> None:
     priced = price(architecture)
-    assume(mapspace(architecture, shape).size <= 2_000_000 * order_count(architecture))
+    assume(mapspace(architecture, shape, factors).size <= 2_000_000 * order_count(architecture))
     try:
-        found = map_layer(shape, architecture)
+        found = map_layer(shape, architecture, factors=factors)
     except IllegalDesign:
         return
     for candidate in found.candidates:
@@ -129,6 +133,29 @@ def _counts_as_its_mapping(shape: ConvShape, architecture: Architecture) -> None
         assert counts.macs == found.macs >= found.useful_macs == shape.macs
 
 
+@pytest.mark.parametrize("name", accelerators.names())
+def test_remainders_are_never_worse_than_padding(name: str, slow: bool) -> None:
+    on_random_cases(name, slow, _nothing_is_lost)
+
+
+def _nothing_is_lost(shape: ConvShape, architecture: Architecture) -> None:
+    """Each mapping with perfect factors has one with imperfect ones that no figure of it betters."""
+    assume(mapspace(architecture, shape, "imperfect").size <= 2_000_000 * order_count(architecture))
+    try:
+        perfect = map_layer(shape, architecture)
+    except IllegalDesign:
+        return
+    imperfect = map_layer(shape, architecture, factors="imperfect")
+    assert imperfect.macs == imperfect.useful_macs
+    for candidate in perfect.candidates:
+        assert any(
+            c.cycles <= candidate.cycles
+            and c.on_chip_pj <= candidate.on_chip_pj * (1 + 1e-12)
+            and c.dram_accesses <= candidate.dram_accesses
+            for c in imperfect.candidates
+        )
+
+
 def test_mapspace_sizes_of_squeezenet_are_those_of_the_reference() -> None:
     # COST_MODEL section 7: sums over the 18 distinct convolutions at 224
     import csv
@@ -137,9 +164,7 @@ def test_mapspace_sizes_of_squeezenet_are_those_of_the_reference() -> None:
 
     with recorded("timeloop/mapper_runs_squeezenet1_1_224.csv").open(newline="") as file:
         distinct = {
-            ConvShape(
-                **{d: int(r[d]) for d in "NCMPQRS"}, stride_w=int(r["Wstride"]), stride_h=int(r["Hstride"])
-            )
+            ConvShape(**{d: int(r[d]) for d in "NCMPQRS"}, stride_w=int(r["Wstride"]), stride_h=int(r["Hstride"]))
             for r in csv.DictReader(file)
         }
     assert len(distinct) == 18
