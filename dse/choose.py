@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dse.front import Front, extent
-from dse.result import StudyResult
+from dse.result import MAPPING_COLUMNS, StudyResult
 from dse.where import Condition
 from search_spaces.errors import UserError
 from search_spaces.types import KnobValue
@@ -24,12 +24,16 @@ AUGMENTATION = 1e-6
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A design beside the chosen one: the share by which each objective changes, and the knobs that differ."""
+    """A design beside the chosen one: the share by which each objective changes, and the knobs that differ.
+
+    `mapped_otherwise`: its layers have other mappings, in a study that keeps them all.
+    """
 
     label: str
     metrics: Mapping[str, float]
     changes: Mapping[str, float | None]
     knobs: Mapping[str, tuple[KnobValue, KnobValue]]
+    mapped_otherwise: bool = False
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -37,6 +41,7 @@ class Neighbour:
             "metrics": dict(self.metrics),
             "relative_change": dict(self.changes),
             "knobs": {name: {"chosen": a, "here": b} for name, (a, b) in self.knobs.items()},
+            "mapped_otherwise": self.mapped_otherwise,
         }
 
 
@@ -186,4 +191,5 @@ def _beside(result: StudyResult, row: int, label: str, metrics: Mapping[str, flo
         dict(metrics),
         {name: metrics[name] / mine[name] - 1 if mine[name] else None for name in result.objectives},
         {name: (chosen[name], other[name]) for name in chosen if chosen[name] != other[name]},
+        MAPPING_COLUMNS[0] in metrics and mine.get(MAPPING_COLUMNS[0]) != metrics[MAPPING_COLUMNS[0]],
     )

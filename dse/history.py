@@ -39,10 +39,14 @@ class Effort:
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """The trials of a heuristic in order: objective `values` (n, objectives), infinite where not feasible,
-    `architectures` (n,) met so far, and working `seconds` (n,) so far, or None."""
+    """The trials of a heuristic in order: objective `values` (n, objectives), infinite where not feasible; and, up to
+    each, designs evaluated and architectures met (n,), and working `seconds` (n,) or None.
+
+    A search over architectures evaluates more designs than it leaves trials.
+    """
 
     values: np.ndarray
+    evaluations: np.ndarray
     architectures: np.ndarray
     seconds: np.ndarray | None
 
@@ -55,7 +59,7 @@ class History:
         if not n:
             return Effort(0, 0, 0.0)
         seconds = None if self.seconds is None else float(self.seconds[n - 1])
-        return Effort(n, int(self.architectures[n - 1]), seconds)
+        return Effort(int(self.evaluations[n - 1]), int(self.architectures[n - 1]), seconds)
 
     def hypervolume(self, yardstick: Yardstick, n: int) -> float:
         """The hypervolume after n trials."""
@@ -80,12 +84,12 @@ class History:
 def read_history(folder: Path) -> tuple[StudyResult, History | None, Effort]:
     """A study's answer, how it came about (None for `exact`, which keeps its front alone), and what it took in all."""
     result = read_result(folder)
-    own = [k for k, name in enumerate(result.question["order"]) if name in ARCHITECTURE_KNOBS]
+    order = result.question["order"]
+    own = [k for k, name in enumerate(order) if name in ARCHITECTURE_KNOBS]
+    of_one = int(np.prod([len(result.knobs[name]) for k, name in enumerate(order) if k not in own], dtype=object))
     if result.question["algorithm"] == "exact":
-        sizes = [len(result.knobs[result.question["order"][k]]) for k in own]
-        whole = int(np.prod(sizes, dtype=object))
-        met = whole * result.counts.designs // result.space_size
-        return result, None, Effort(result.counts.designs, met, _seconds_of_runs(folder))
+        designs = result.counts.designs
+        return result, None, Effort(designs, designs // of_one, _seconds_of_runs(folder))
     store = read_store(folder)
     try:
         trials, spans = store.trials(), store.spans()
@@ -94,14 +98,15 @@ def read_history(folder: Path) -> tuple[StudyResult, History | None, Effort]:
     constraints = [parse_constraint(text) for text in result.question["constraints"]]
     values = np.full((len(trials), len(result.objectives)), np.inf)
     seen: set[tuple[int, ...]] = set()
-    met_so_far = []
+    met = []
     for i, trial in enumerate(trials):
         seen.add(tuple(trial.indices[k] for k in own))
-        met_so_far.append(len(seen))
+        met.append(len(seen))
         if trial.metrics is not None and all(c.violation(trial.metrics) <= 0 for c in constraints):
             values[i] = trial.values(result.objectives)
-    seconds = working_seconds(spans) if spans else None
-    history = History(values, np.array(met_so_far, dtype=int), seconds)
+    architectures = np.array(met, dtype=int)
+    evaluations = np.arange(1, len(trials) + 1) if result.unit == "designs" else architectures * of_one
+    history = History(values, evaluations, architectures, working_seconds(spans) if spans else None)
     return result, history, history.total
 
 

@@ -264,15 +264,9 @@ class TableStore:
         return []
 
     def append(self, trials: Sequence[Trial]) -> None:
-        """Add finished trials in one durable commit, with the time they took: since the commit before, or opening."""
-        if not trials:
-            return
-        with _explained(self.path), self._connection:
-            self._connection.execute(SPANS)
-            self._connection.executemany("INSERT INTO trial VALUES (?, ?, ?, ?, ?)", [_row(t) for t in trials])
-            now = time.time()
-            self._connection.execute("INSERT INTO span VALUES (?, ?, ?)", (trials[0].position, self._since, now))
-        self._since = now
+        """Add finished trials in one durable commit."""
+        if trials:
+            self.replace(trials, (), None)
 
     def spans(self) -> list[tuple[float, float]]:
         """When each trial was begun and when it was safe, in seconds since 1970; empty where nobody noted it.
@@ -297,12 +291,21 @@ class TableStore:
         return json.loads(row[0]) if row else None
 
     def replace(self, added: Sequence[Trial], dropped: Sequence[int], state: Mapping[str, Any] | None) -> None:
-        """Add trials, drop others by position and set the state, in one durable commit."""
+        """Add trials, drop others by position and set the state, in one durable commit.
+
+        Noted with the trials is the time they took: since the commit before, or since the file was opened.
+        """
+        now = time.time()
         with _explained(self.path), self._connection:
             self._connection.executemany("DELETE FROM trial WHERE position = ?", [(p,) for p in dropped])
             self._connection.executemany("INSERT INTO trial VALUES (?, ?, ?, ?, ?)", [_row(t) for t in added])
+            if added:
+                self._connection.execute(SPANS)
+                span = (added[0].position, self._since, now)
+                self._connection.execute("INSERT OR REPLACE INTO span VALUES (?, ?, ?)", span)
             if state is not None:
                 self._connection.execute("INSERT OR REPLACE INTO state VALUES (1, ?)", (json.dumps(state),))
+        self._since = now
 
     def close(self) -> None:
         self._connection.close()

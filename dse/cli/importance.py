@@ -97,7 +97,7 @@ def _of_space(result: StudyResult, script: Path | None, workers: int, cache: Pat
     progress.start("importance", spec.space.size, 0)
     try:
         return exact_importance(
-            spec, system, workers=workers, progress=lambda done, _: progress.update(done * per_architecture, 0, 0)
+            spec, system, workers=workers, progress=lambda done, _: progress.update(done * per_architecture, None, None)
         )
     finally:
         progress.stop()

@@ -81,7 +81,8 @@ def _front(
     from dse.where import parse_where
     from evaluators.costs import METRICS
 
-    condition = None if where is None else parse_where(where, METRICS, result.knobs)
+    names = result.front.columns if len(result.front) else METRICS
+    condition = None if where is None else parse_where(where, names, result.knobs)
     kept = result if condition is None else restrict(result, condition)
     choice = None if pick is None else choose(kept, pick)
     if as_json:

@@ -76,7 +76,8 @@ def _label(neighbour: Neighbour) -> str:
 
 def _differences(neighbour: Neighbour) -> str:
     """Knob by knob, what the other design has."""
-    return "; ".join(f"{name} {_value(a)} → {_value(b)}" for name, (a, b) in neighbour.knobs.items()) or "nothing"
+    knobs = [f"{name} {_value(a)} → {_value(b)}" for name, (a, b) in neighbour.knobs.items()]
+    return "; ".join([*knobs, *(["how layers are mapped"] if neighbour.mapped_otherwise else [])]) or "nothing"
 
 
 def _value(value: Any) -> str:

@@ -22,7 +22,9 @@ class StudyProgress:
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._what = ""
-        self._total = self._before = self._done = self._front = self._hits = 0
+        self._total = self._before = self._done = 0
+        self._front: int | None = None
+        self._hits: int | None = None
         self._mapping = ""
         self._started = self._last_line = time.monotonic()
 
@@ -44,7 +46,8 @@ class StudyProgress:
             self._task = self._bar.add_task(what, total=total, completed=done, status="")
             self._bar.start()
 
-    def update(self, done: int, front: int, memo_hits: int) -> None:
+    def update(self, done: int, front: int | None, memo_hits: int | None) -> None:
+        """Designs done; the front's size and the memo's hits are shown where there are such."""
         self._done, self._front, self._hits, self._mapping = done, front, memo_hits, ""
         self._show()
 
@@ -77,9 +80,9 @@ class StudyProgress:
             f"{self._done:,}/{self._total:,} designs",
             f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s",
             left,
-            f"front {self._front}",
-            f"memo hits {self._hits:,}",
         ]
+        parts += [f"front {self._front}"] if self._front is not None else []
+        parts += [f"memo hits {self._hits:,}"] if self._hits is not None else []
         return " · ".join([*parts, self._mapping] if self._mapping else parts)
 
 

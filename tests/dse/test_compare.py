@@ -93,6 +93,19 @@ def test_without_an_exact_front_the_union_is_the_reference(studies: Path) -> Non
     assert "for want of an exact one" in " ".join(shown(Comparison((group,))).split())
 
 
+def test_a_search_over_architectures_counts_all_their_designs(studies: Path, tmp_path: Path) -> None:
+    run(fakes.spec("memetic", space=fakes.small_space()), tmp_path / "memetic", 30)
+    (group,) = compare([studies / "exact", tmp_path / "memetic"]).groups
+    entry = group.entries[1]
+    per_architecture = 6 * 2 * 3  # cuts, clocks and links
+    assert (entry.effort.architectures, entry.effort.evaluations) == (30, 30 * per_architecture)
+    assert entry.effort.seconds is not None and entry.effort.seconds > 0
+    assert entry.effort.evaluations == entry.result.counts.designs
+    reached = entry.reached[0.9]
+    assert reached is not None and reached.evaluations == reached.architectures * per_architecture
+    assert reached.seconds is not None and reached.seconds <= entry.effort.seconds
+
+
 def test_different_questions_are_not_ranked(studies: Path) -> None:
     comparison = compare([studies / name for name in ("random-1", "strict", "random-2", "three-1")])
     assert [[entry.label for entry in group.entries] for group in comparison.groups] == [

@@ -68,7 +68,8 @@ def test_attainment_surfaces_bound_what_so_many_runs_attain(drawn: list[list[tup
 def test_a_share_is_reached_at_the_first_trial_that_has_it(drawn: list[tuple[int, int]], share: float) -> None:
     values = np.array(drawn, dtype=float).reshape(-1, 2)
     values[values[:, 0] == 6] = np.inf  # not feasible
-    history = History(values, np.arange(1, len(values) + 1) // 2, 0.5 * np.arange(len(values)))
+    so_far = np.arange(1, len(values) + 1)
+    history = History(values, so_far, so_far // 2, 0.5 * np.arange(len(values)))
     yardstick = Yardstick(REFERENCE)
     first = None
     for n in range(len(values), -1, -1):
