@@ -9,7 +9,7 @@ from typing import cast
 from search_spaces.errors import UserError
 from search_spaces.types import CutMode
 
-__all__ = ["write_script"]
+__all__ = ["free_path", "write", "write_script"]
 
 PARAMETERS = {"accelerator": "accelerators", "dram": "drams", "link": "links"}
 """Knobs that `sensor_edge_space` takes under another name."""
@@ -58,6 +58,24 @@ def write_script(name: str, network: str, input_shape: tuple[int, ...] | None, c
     from search_spaces.accelerators import TEMPLATE
     from search_spaces.space import KNOBS, sensor_edge_space
 
+    path = free_path(name)
+    traced = networks.load(network, input_shape=input_shape, cut_mode=cast("CutMode", cut_mode))
+    values = {knob.name: knob.values for knob in sensor_edge_space(traced).knobs}
+    written = [(name, values.get(name, (TEMPLATE,))) for name in KNOBS if name != "cut"]
+    knobs = "".join(f"        {PARAMETERS.get(name, name)}={choices!r},\n" for name, choices in written)
+    text = SCRIPT.format(
+        name=path.stem,
+        network=network,
+        shape=tuple(traced.input.shape),
+        cut_mode=cut_mode,
+        knobs=knobs,
+    )
+    write(path, text)
+    return path
+
+
+def free_path(name: str) -> Path:
+    """Where a script of this name goes. Raises UserError for a name that cannot be, or one that is taken."""
     stem = name.removesuffix(".py")
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", Path(stem).name):
         raise UserError(f"a script's name is letters, digits, - and _, not {name!r}; for example: mine")
@@ -66,19 +84,12 @@ def write_script(name: str, network: str, input_shape: tuple[int, ...] | None, c
     path = Path(f"{stem}.py")
     if path.exists():
         raise UserError(f"{path} exists already; choose another name or move it away")
-    traced = networks.load(network, input_shape=input_shape, cut_mode=cast("CutMode", cut_mode))
-    values = {knob.name: knob.values for knob in sensor_edge_space(traced).knobs}
-    written = [(name, values.get(name, (TEMPLATE,))) for name in KNOBS if name != "cut"]
-    knobs = "".join(f"        {PARAMETERS.get(name, name)}={choices!r},\n" for name, choices in written)
-    text = SCRIPT.format(
-        name=Path(stem).name,
-        network=network,
-        shape=tuple(traced.input.shape),
-        cut_mode=cut_mode,
-        knobs=knobs,
-    )
+    return path
+
+
+def write(path: Path, text: str) -> None:
+    """Write a script. Raises UserError where that cannot be."""
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from None
-    return path

@@ -19,7 +19,10 @@ from search_spaces.errors import UserError
 
 __all__ = ["application", "main", "run_application"]
 
-MODULES = ("study", "results", "importance", "storage", "networks", "design", "mapper", "doctor", "verify", "profile")
+MODULES = (
+    "study", "results", "importance", "storage", "networks", "design", "mapper", "doctor", "verify", "profile",
+    "import_cnnparted",
+)  # fmt: skip
 
 HELP = """Where to cut a neural network between a sensor node and an edge node, and what accelerator, clock and link
 the sensor node should have: the Pareto front of sensor energy against end-to-end latency.

@@ -99,8 +99,11 @@ def _front(
 
 
 def _compare(
-    folders: Annotated[list[Path], typer.Argument(help="Two or more folders of results.")],
+    folders: Annotated[list[Path], typer.Argument(help="Two or more folders of results; one with --published.")],
     plot: Annotated[Path | None, typer.Option(help="Where to draw the fronts.", show_default="no plot")] = None,
+    published: Annotated[
+        Path | None, typer.Option(help="A result table of CNNParted, to be shown beside.", show_default="none")
+    ] = None,
     as_csv: Annotated[
         Path | None, typer.Option("--csv", help="A table, one row per study.", show_default="none")
     ] = None,
@@ -115,11 +118,20 @@ def _compare(
     from dse.compare import compare
     from dse.console import console
     from dse.files import write_atomic, write_text
+    from dse.published import beside, read_published
     from dse.report.comparison import comparison_csv, comparison_tables
+    from dse.report.published import published_table
 
-    if len(folders) < 2:
+    if len(folders) < 2 and published is None:
         raise UserError("compare takes two or more folders of results")
+    points = None if published is None else read_published(published)
     comparison = compare(folders)
+    shown = {
+        str(entry.result.folder): beside(points, entry.result)
+        for group in comparison.groups
+        for entry in group.entries
+        if points is not None
+    }
     if plot is not None:
         from dse.report.plot_compare import plot_compare
 
@@ -127,10 +139,13 @@ def _compare(
     if as_csv is not None:
         write_text(as_csv, comparison_csv(comparison), "--csv")
     if as_json:
-        typer.echo(json.dumps(comparison.as_json(), indent=2))
+        beside_them = {folder: [row.to_json() for row in rows] for folder, rows in shown.items()}
+        typer.echo(json.dumps(comparison.as_json() | ({"published": beside_them} if shown else {}), indent=2))
         return
     screen = console()
     screen.print(comparison_tables(comparison))
+    for folder, rows in shown.items():
+        screen.print(published_table(rows, str(published), folder))
     for path, what in ((plot, "fronts drawn in"), (as_csv, "one row per study in")):
         if path is not None:
             screen.print(f"{what} {path}", soft_wrap=True)

@@ -1,0 +1,242 @@
+"""`paretocut import cnnparted` on every form of its configurations, and its published points beside a front."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dse.cnnparted import read_config, script_text
+from dse.published import read_published
+from dse.run import run_study
+from evaluators.memo import Memo
+from search_spaces.errors import UserError
+from tests.dse.test_cli_timeloop import run
+from tests.reference import recorded
+
+MAPPER = {"algorithm": "linear-pruned", "num-threads": 8, "optimization-metrics": ["energy", "delay"]}
+TIMELOOP = {"accelerator": "simba_like", "frequency": 500_000_000, "layer": "conv2d", "mapper": MAPPER}
+ETHERNET = {"eth_mode": "10GBASE-T", "cable_len_m": 3, "enable_eee": True, "eee_lmi_ratio": 0.1}
+LINK = {"data_bit_width": 8, "fps": 30, "max_out_size": 1000}
+NETWORK = {"name": "lenet5", "input-size": [1, 1, 32, 32]}
+
+FORMS: dict[str, dict[str, Any]] = {
+    "sensor, link, edge (2022)": {
+        "neural-network": NETWORK,
+        "sensor": {"timeloop": TIMELOOP},
+        "link": {**LINK, "ethernet": ETHERNET},
+        "edge": {"device": "cpu", "max_threads": 2, "num_runs": 5},
+    },
+    "components by simulator (2023)": {
+        "neural-network": NETWORK,
+        "components": [
+            {"id": 2, "timeloop": {**TIMELOOP, "accelerator": "eyeriss_like", "frequency": 2e8}},
+            {"id": 1, **LINK, "ethernet": ETHERNET},
+            {"id": 0, "timeloop": TIMELOOP, "name": "sensor"},
+        ],
+    },
+    "components with evaluation (2025)": {
+        "workload": [NETWORK],
+        "components": [
+            {"id": 0, "bits": 8, "evaluation": {**TIMELOOP, "simulator": "timeloop"}},
+            {"id": 1, **LINK, "ethernet": ETHERNET},
+            {"id": 2, "bits": 8, "evaluation": {**TIMELOOP, "simulator": "timeloop"}},
+        ],
+    },
+    "system (2025)": {
+        "workload": [NETWORK],
+        "system": {
+            "compute": [{"id": 0, "evaluation": {**TIMELOOP, "simulator": "timeloop"}}],
+            "link": [{"id": 1, **LINK, "ethernet": ETHERNET}],
+        },
+    },
+}
+
+
+def written(tmp_path: Path, data: Any) -> Path:
+    path = tmp_path / "lenet.yaml"
+    path.write_text(yaml.safe_dump(data))
+    return path
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_says_the_same(form: str, tmp_path: Path) -> None:
+    found = read_config(written(tmp_path, FORMS[form]))
+    assert (found.network, found.input_shape) == ("lenet5", (1, 1, 32, 32))
+    assert (found.accelerator, found.clock_mhz, found.mapping) == ("simba_like", 500.0, "energy")
+    assert found.link == "10gbase-t"
+    assert found.max_cut_elements == 1000
+    settings = {"tensor_bits": 8, "frame_rate_fps": 30.0, "cable_m": 3.0, "phy_energy": "frame"}
+    assert settings.items() <= found.settings.items()
+    if "2022" in form:
+        assert found.edge == "measured:cpu"
+        assert (found.settings["edge_runs"], found.settings["edge_threads"]) == (5, 2)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_nothing_is_dropped_in_silence(form: str, tmp_path: Path) -> None:
+    """An entry that is neither used nor known is listed wherever it stands."""
+
+    def with_extra(data: Any, path: str = "") -> list[str]:
+        added = []
+        if isinstance(data, dict):
+            for key, value in data.items():
+                added += with_extra(value, f"{path}.{key}".lstrip("."))
+            data["surprise"] = 1
+            added.append(f"{path}.surprise".lstrip("."))
+        elif isinstance(data, list):
+            for i, item in enumerate(data):
+                added += with_extra(item, f"{path}[{i}]")
+        return added
+
+    data = json.loads(json.dumps(FORMS[form]))
+    wanted = with_extra(data)
+    listed = {entry.path for entry in read_config(written(tmp_path, data)).unused}
+    for path in wanted:
+        assert any(path == known or path.startswith((f"{known}.", f"{known}[")) for known in listed), path
+
+
+def test_what_has_no_counterpart_says_why(tmp_path: Path) -> None:
+    data = json.loads(json.dumps(FORMS["components with evaluation (2025)"]))
+    data |= {"accuracy": {"retraining": {"epochs": 0}}, "general": {"num_jobs": 1}}
+    data["components"][1].pop("ethernet")
+    data["components"][1]["noi"] = {"noi_mode": "UCIe"}
+    data["components"].append({"id": 3, "mnsim": {"accelerator": "MRAM_area"}})
+    data["components"][0]["evaluation"]["accelerator"] = "eyeriss_like2"
+    data["components"][0]["max_memory_size"] = 600_000
+    found = read_config(written(tmp_path, data))
+    reasons = {entry.path: entry.reason for entry in found.unused}
+    assert reasons["accuracy"] == "accuracy is not modelled"
+    assert "no such link here" in reasons["components[1].noi"]
+    assert reasons["components[3]"] == "a sensor and an edge node are asked about"
+    assert "exhaustive" in reasons["components[0].evaluation.mapper.algorithm"]
+    assert found.link == "1000base-t"
+    assert found.accelerator == "eyeriss_like"
+    assert found.max_memory_bytes == 600_000
+    for words in ("eyeriss_like2 has sizes", "components[1] is no Ethernet", "600,000 bytes", "computes with 16 bits"):
+        assert any(words in note for note in found.notes), words
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"neural-network": {"name": "lenet6", "input-size": [1, 1, 32, 32]}}, "no network 'lenet6'; did you mean"),
+        ({"neural-network": {"name": "lenet5", "input-size": "1x1x32x32"}}, "should be a list such as"),
+        ({"sensor": {"timeloop": {**TIMELOOP, "frequency": "fast"}}}, "should be a number above 0, not 'fast'"),
+        ({"sensor": {"timeloop": {"accelerator": "simba_like"}}}, "has no frequency in Hz"),
+        ({"sensor": {"timeloop": {**TIMELOOP, "accelerator": "tpu"}}}, "no accelerator 'tpu'"),
+        ({"sensor": {"zigzag": {}}}, "only nodes of Timeloop can be imported"),
+        ({"sensor": 7}, "should hold entries"),
+        ({"link": {**LINK, "ethernet": {**ETHERNET, "eth_mode": "BASE10"}}}, "no Ethernet mode 'BASE10'"),
+        ({"link": {**LINK, "max_out_size": 1.5}}, "should be a whole number"),
+        ({"sensor": None}, "neither sensor nor components"),
+        ({"neural-network": None}, "names no network"),
+    ],
+)
+def test_bad_files_get_one_line(change: dict[str, Any], says: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=says) as error:
+        read_config(written(tmp_path, FORMS["sensor, link, edge (2022)"] | change))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["a: [1,2", "- 1\n- 2\n", "just words", ""])
+def test_foreign_files_get_one_line(text: str, tmp_path: Path) -> None:
+    (tmp_path / "foreign.yaml").write_text(text)
+    with pytest.raises(UserError):
+        read_config(tmp_path / "foreign.yaml")
+
+
+def test_the_script_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = written(tmp_path, FORMS["system (2025)"])
+    assert run("import", "cnnparted", config) == 0
+    text = capsys.readouterr().out
+    assert "lenet.py asks about lenet5 on simba_like at 500 MHz behind 10gbase-t" in text
+    assert "not used: system.compute[0].evaluation.mapper: algorithm=linear-pruned, num-threads=8 (our" in text
+    spec = runpy.run_path("lenet.py")["study"]()
+    assert spec.settings.sensor.energy_table == "timeloop-be27768"
+    cuts = [str(value) for value in spec.space.knob("cut").values]
+    assert cuts == [
+        c.name for c in spec.network.cuts if c.elements < 1000 or c in (spec.network.cuts[0], spec.network.cuts[-1])
+    ]
+    result = run_study(spec, tmp_path / "out", memo=Memo())
+    assert len(result.front) > 0
+    assert run("import", "cnnparted", config) == 2
+    assert "lenet.py exists already" in capsys.readouterr().err
+    assert run("import", "cnnparted", config, "--name", "other", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["clock_mhz"] == 500.0
+
+
+def test_quotes_in_a_file_make_no_other_script(tmp_path: Path) -> None:
+    """What a file says goes into the script as text that Python reads back, whatever it is."""
+    path = tmp_path / 'odd"""name.yaml'
+    path.write_text(yaml.safe_dump(FORMS["system (2025)"]))
+    text = script_text(read_config(path), "odd")
+    compile(text, "odd.py", "exec")
+    assert "lenet5 as odd'''name.yaml has it" in text
+
+
+# published points
+
+
+def test_published_points_are_read_in_si_units() -> None:
+    points = read_published(recorded("cnnparted_2022/squeezenet1_1_all.csv"))
+    assert len(points) == 17
+    first, last = points[0], points[-1]
+    assert (first.cut, first.sensor_energy_j, first.link_latency_s) == ("Identity", 0, pytest.approx(2.516478e-3))
+    assert first.energy_j == pytest.approx(1.5098868e-3)
+    assert last.cut == "AdaptiveAvgPool2d: 2-17"
+    assert last.to_the_edge_s == pytest.approx(last.sensor_latency_s + last.link_latency_s)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "a;b\n1;2\n", "No.;Layer;Sensor Latency;Sensor Energy;Link Latency;Link Energy;Edge Latency\n1;x;1;2\n"],
+)
+def test_other_tables_are_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text(text)
+    with pytest.raises(UserError):
+        read_published(tmp_path / "table.csv")
+
+
+def test_compare_shows_published_points_beside_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = json.loads(json.dumps(FORMS["system (2025)"]))
+    spec_file = written(tmp_path, config)
+    assert run("import", "cnnparted", spec_file) == 0
+    spec = runpy.run_path("lenet.py")["study"]()
+    result = run_study(spec, Path("ours"), memo=Memo())
+    cuts = [str(value) for value in spec.space.knob("cut").values]
+    design = result.front.row(0)
+    cut = cuts[int(result.front.indices[0][0])]
+    ms, mj = design["latency_s"] * 1e3, design["sensor_energy_j"] * 1e3
+    header = "No.;Layer;Output Size;Sensor Latency;Sensor Energy;Link Latency;Link Energy;Edge Latency\n"
+    rows = [
+        (cut, ms, mj * 1.01, 0, 0, 0.001),
+        (cut, ms / 2, mj / 2, 0, 0, 0.001),
+        (cuts[1], ms, mj, 0, 0, 0),
+        ("x", *[1] * 5),
+    ]
+    lines = [";".join(map(str, (i, layer, "", *figures))) for i, (layer, *figures) in enumerate(rows)]
+    Path("table.csv").write_text(header + "\n".join(lines) + "\n")
+    capsys.readouterr()
+    assert run("compare", "ours", "--published", "table.csv", "--json") == 0
+    (shown,) = json.loads(capsys.readouterr().out)["published"].values()
+    assert [row["beaten"] for row in shown][:3] == [True, False, None]
+    assert [row["ours"]["known"] for row in shown] == [True, True, True, False]
+    assert shown[0]["ours"]["designs"] >= 1
+    assert shown[0]["ours"]["energy_j"] <= design["sensor_energy_j"]
+    assert run("compare", "ours", "--published", "table.csv") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "no such cut" in text
+    assert "published points with an edge latency are beaten by a design of ours" in text
+    Path("table.csv").write_text(header + "1;elsewhere;;1;1;1;1;1\n")
+    assert run("compare", "ours", "--published", "table.csv") == 2
+    assert "no published point is a cut" in capsys.readouterr().err
+    assert run("compare", "ours") == 2
