@@ -150,20 +150,21 @@ def _insert_running(
     """Insert running trials as the RDBStorage of Optuna 5 does; their ids."""
     from optuna.distributions import distribution_to_json
     from optuna.storages._rdb import models
-    from sqlalchemy import func, select
+    from sqlalchemy import select
 
     if not trials:
         return []
     table = models.TrialModel.__table__
-    last, count = connection.execute(select(func.max(table.c.trial_id), func.count(table.c.trial_id))).one()
-    numbered = list(enumerate(trials, start=(last or 0) + 1))
+    newest = select(table.c.trial_id, table.c.number).order_by(table.c.trial_id.desc()).limit(1)
+    last, number = connection.execute(newest).one_or_none() or (0, -1)
+    numbered = list(enumerate(trials, start=last + 1))
     _rows(
         connection,
         models.TrialModel,
         [
             {
                 "trial_id": trial_id,
-                "number": count + i,
+                "number": number + 1 + i,
                 "study_id": study_id,
                 "state": trial.state,
                 "datetime_start": _now(),

@@ -295,3 +295,19 @@ def test_help_imports_nothing_heavy() -> None:
     assert ran.returncode == 0, ran.stderr
     for command in ("run", "front", "compare", "status", "new"):
         assert command in ran.stdout
+
+
+def test_a_study_in_a_storage_is_found_by_its_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    question = ("--algorithm", "optuna-nsga2", "--budget", "12", "--storage", "journal.log")
+    ran = script(*question, "--out", "results/mine", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    monkeypatch.chdir(tmp_path)
+    status, text, _ = paretocut(capsys, "status", "--json")
+    (row,) = json.loads(text)
+    assert status == 0 and row["folder"] == "results/mine" and row["designs_visited"] == 12
+    status, text, _ = paretocut(capsys, "front", "results/mine", "--json")
+    assert status == 0 and json.loads(text)["front"]
+    refused = script(*question, "--adopt", "--out", "results/other", cwd=tmp_path)
+    assert refused.returncode == 2 and "nothing to adopt" in refused.stderr and refused.stderr.count("\n") == 1

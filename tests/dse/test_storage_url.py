@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -24,7 +23,7 @@ from search_spaces.errors import UserError
 from tests.dse import fakes, postgres
 
 ROOT = Path(__file__).parents[2]
-BUDGET = 34
+BUDGET = 24
 SPEC = fakes.spec("optuna-nsga2", batch_size=10)
 
 Address = Callable[[Path], str]
@@ -77,12 +76,19 @@ def stored(out: Path) -> list[Trial]:
 
 
 def start(out: Path, address: str, log: Path, delay_s: float = 0.0) -> subprocess.Popen[str]:
-    environment = os.environ | {"FAKE_DELAY_S": str(delay_s), "FAKE_LOG": str(log), "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, str(ROOT / "tests/dse/experiment.py"), "--algorithm", "optuna-nsga2", "--json"]
-    command += ["--budget", str(BUDGET), "--out", str(out), "--storage", address]
-    return subprocess.Popen(
-        command, env=environment, start_new_session=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    """The study in a process of its own, as on another machine."""
+    code = (
+        "import sys; from pathlib import Path; from dse.run import run_study; from tests.dse import fakes;"
+        "out, address, log, delay, budget = sys.argv[1:];"
+        "evaluator = fakes.FakeEvaluator(delay_s=float(delay), log=log);"
+        "spec = fakes.spec('optuna-nsga2', batch_size=10);"
+        "run_study(spec, Path(out), budget=int(budget), evaluator=evaluator, storage=address)"
     )
+    return subprocess.Popen(
+        [sys.executable, "-c", code, str(out), address, str(log), str(delay_s), str(BUDGET)],
+        env=os.environ | {"PYTHONPATH": str(ROOT)}, start_new_session=True, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
 
 
 def test_the_trials_are_those_of_a_study_in_a_folder(address: str, tmp_path: Path) -> None:
@@ -143,6 +149,7 @@ def test_a_password_is_not_kept(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("address", ["journal", "postgresql"], indirect=True)
 def test_processes_that_start_at_once_share_one_study(address: str, tmp_path: Path, slow: bool) -> None:
     """As on several machines: every process has a folder of its own, of the same name."""
     expected = run(tmp_path / "local")
@@ -154,9 +161,9 @@ def test_processes_that_start_at_once_share_one_study(address: str, tmp_path: Pa
         assert [process.returncode for process in processes] == [0, 0], ends
         assert [stored(out) for out in outs] == [expected, expected]
         assert len(log.read_text().splitlines()) == BUDGET, "a design was evaluated twice"
-        assert json.loads((outs[0] / "front.json").read_text()) == json.loads((outs[1] / "front.json").read_text())
 
 
+@pytest.mark.parametrize("address", ["postgresql"], indirect=True)
 def test_a_killed_process_loses_nothing(address: str, tmp_path: Path) -> None:
     expected = run(tmp_path / "local")
     out, log = tmp_path / "mine", tmp_path / "log"
@@ -192,7 +199,7 @@ def test_a_process_elsewhere_is_dead_when_its_heart_stands_still(
     assert time.monotonic() - began > 0.5, "a heart is watched for a while first"
 
 
-@pytest.mark.filterwarnings("ignore:Argument ``heartbeat_interval`` is an experimental feature")
+@pytest.mark.filterwarnings("ignore:Argument ``heartbeat_interval``", "ignore:Heartbeat of storage")
 def test_optuna_s_own_heartbeat_spares_a_living_trial(tmp_path: Path) -> None:
     out = tmp_path / "mine"
     run(out, 5)
