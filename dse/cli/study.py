@@ -44,6 +44,11 @@ Out = Annotated[
     Path | None, typer.Option(help="Folder of the results.", show_default="results/<script>-<algorithm>-s<seed>")
 ]
 Workers = Annotated[int, typer.Option(help="Processes that map layers; the trials are the same for any number.")]
+Backend = Annotated[str, typer.Option(help="What runs those processes: loky (this machine), dask or ray.")]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(help="Address of a Dask or Ray cluster, all of which is used.", show_default="one on this machine"),
+]
 TimeLimit = Annotated[
     float | None, typer.Option(help="Stop after this many seconds; the same command goes on.", show_default="none")
 ]
@@ -86,6 +91,8 @@ class Options:
     seed: int | None
     out: Path | None
     workers: int
+    backend: str
+    scheduler: str | None
     time_limit: float | None
     constraints: list[str] | None
     warm_start: Path | None
@@ -120,6 +127,8 @@ def launch(question: Question | StudySpec, *, evaluator: Callable[[StudySpec], E
         seed: Seed = None,
         out: Out = None,
         workers: Workers = 1,
+        backend: Backend = "loky",
+        scheduler: Scheduler = None,
         time_limit: TimeLimit = None,
         constraint: Constraints = None,
         warm_start: WarmStart = None,
@@ -131,8 +140,8 @@ def launch(question: Question | StudySpec, *, evaluator: Callable[[StudySpec], E
         as_json: AsJson = False,
     ) -> None:
         options = Options(
-            algorithm, budget, seed, out, workers, time_limit, constraint, warm_start, accelerator_model, keep_runs,
-            cache, storage, adopt, as_json,
+            algorithm, budget, seed, out, workers, backend, scheduler, time_limit, constraint, warm_start,
+            accelerator_model, keep_runs, cache, storage, adopt, as_json,
         )  # fmt: skip
         _study(asked, script, options, evaluator)
 
@@ -147,6 +156,8 @@ def _run(
     seed: Seed = None,
     out: Out = None,
     workers: Workers = 1,
+    backend: Backend = "loky",
+    scheduler: Scheduler = None,
     time_limit: TimeLimit = None,
     constraint: Constraints = None,
     warm_start: WarmStart = None,
@@ -164,8 +175,8 @@ def _run(
     paretocut run mine.py --algorithm nsga2 --budget 2000 --seed 1 --constraint "area_mm2<=3"
     """
     options = Options(
-        algorithm, budget, seed, out, workers, time_limit, constraint, warm_start, accelerator_model, keep_runs,
-        cache, storage, adopt, as_json,
+        algorithm, budget, seed, out, workers, backend, scheduler, time_limit, constraint, warm_start,
+        accelerator_model, keep_runs, cache, storage, adopt, as_json,
     )  # fmt: skip
     _study(question_in(script), script, options)
 
@@ -175,6 +186,7 @@ def _study(
 ) -> None:
     """Run one study, write its files, show its front; an interrupt keeps what was found and ends with 130."""
     from dse import algorithms
+    from dse.backends import backend
     from dse.interrupt import Interrupts
     from dse.report import write_results
     from dse.report.progress import StudyProgress
@@ -188,12 +200,12 @@ def _study(
     budget = options.budget if options.budget is not None else algorithms.load(spec.algorithm).budget
     memo = None if evaluator else open_memo(options.cache)
     interrupts = Interrupts()
-    with interrupts.active():
+    with interrupts.active(), backend(options.backend, options.scheduler, options.workers) as workers:
         result = run_study(
             spec,
             out,
             budget=None if exact else budget,
-            workers=options.workers,
+            workers=workers,
             time_limit=options.time_limit,
             memo=memo,
             evaluator=evaluator(spec) if evaluator else None,

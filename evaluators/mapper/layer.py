@@ -293,8 +293,11 @@ def _in_batches(
     if here == len(batches):
         return
     from joblib import Parallel, delayed
+    from joblib.parallel import get_active_backend
 
-    results = Parallel(n_jobs=workers, return_as="generator")(
+    # Results come in the order of the batches; from a backend that cannot give them out one by one (Ray), all at once.
+    one_by_one = get_active_backend()[0].supports_return_generator
+    results = Parallel(n_jobs=workers, return_as="generator" if one_by_one else "list")(
         delayed(_map_batch)([pairs[i] for i in batch], table, factors) for batch in batches[here:]
     )
     yield from zip(batches[here:], results, strict=True)
