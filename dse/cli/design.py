@@ -92,7 +92,8 @@ def evaluate(
     cut: Annotated[str, typer.Option(help="Name or number of a partitioning point, as `paretocut cuts` shows them.")],
     accelerator: Annotated[str, typer.Option(help="An accelerator template.")] = "eyeriss_like",
     parameters: Annotated[
-        list[str] | None, typer.Option("--set", help="A parameter of the accelerator: pe_cols=16 (repeat).")
+        list[str] | None,
+        typer.Option("--set", help="A parameter of the accelerator: pe_cols=16, accum_buffer=sram (repeat)."),
     ] = None,
     clock_mhz: Annotated[float, typer.Option(help="The accelerator's clock in MHz.")] = 200.0,
     dram: Annotated[str, typer.Option(help="lpddr4, lpddr, ddr3, gddr5 or hbm2.")] = "lpddr4",
@@ -289,6 +290,10 @@ def list_accelerators(as_json: AsJson = False) -> None:
         typer.echo(f"{name}: {accelerators.describe(name)}")
         for parameter, value in accelerators.defaults(name).items():
             typer.echo(f"  {parameter} = {value}")
+    typer.echo(
+        f"{', '.join(accelerators.MEMORIES)}: regfile or sram; buffers=sram (or regfile) sets the first three at once, "
+        "where a template has them"
+    )
 
 
 def list_links(as_json: AsJson = False) -> None:
