@@ -9,6 +9,7 @@ from dse import algorithms
 from dse.files import make_folder
 from dse.store import read_store
 from dse.store_optuna_file import OptunaFile
+from dse.store_url import remembered
 from dse.study import fingerprint
 from search_spaces.errors import UserError
 
@@ -37,7 +38,8 @@ def export_optuna(folder: Path, out: Path | None = None) -> Export:
         store.close()
     name = folder.resolve().name
     if algorithms.load(question["algorithm"]).storage == "optuna":
-        raise UserError(f"{folder} is an Optuna study already: {_address(folder / 'study.db')}, study name {name!r}")
+        where = remembered(folder) or _address(folder / "study.db")
+        raise UserError(f"{folder} is an Optuna study already: {where}, study name {name!r}")
     path = out or folder / "optuna.db"
     if path.exists() and not _is_copy(path, fingerprint(question)):
         raise UserError(f"{path} is there and no copy of this study; choose another --out")

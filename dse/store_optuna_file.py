@@ -253,6 +253,12 @@ def _storage(path: Path) -> optuna.storages.RDBStorage:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna.storages.RDBStorage(
-        f"sqlite:///{path.resolve()}", engine_kwargs={"creator": lambda: connect(path.resolve())}
-    )
+    try:
+        return optuna.storages.RDBStorage(
+            f"sqlite:///{path.resolve()}", engine_kwargs={"creator": lambda: connect(path.resolve())}
+        )
+    except RuntimeError:  # what Optuna raises where its tables are not this version's
+        raise UserError(
+            f"{path} was made by another version of Optuna than {optuna.__version__}; use that one, move the file "
+            "away or choose another --out"
+        ) from None

@@ -71,3 +71,8 @@ def test_an_optuna_study_needs_no_copy(tmp_path: Path) -> None:
     run_study(fakes.spec("optuna-nsga2"), tmp_path / "mine", budget=5, evaluator=fakes.FakeEvaluator())
     with pytest.raises(UserError, match=r"is an Optuna study already: sqlite:///.*study\.db, study name 'mine'"):
         export_optuna(tmp_path / "mine")
+    address = str(tmp_path / "journal.log")
+    spec = fakes.spec("optuna-nsga2")
+    run_study(spec, tmp_path / "far", budget=5, evaluator=fakes.FakeEvaluator(), storage=address)
+    with pytest.raises(UserError, match=rf"is an Optuna study already: {address}, study name 'far'"):
+        export_optuna(tmp_path / "far")

@@ -187,6 +187,15 @@ def test_a_trial_that_somebody_else_added_is_left_out(tmp_path: Path) -> None:
     assert read_result(tmp_path / "mine").front.sha256() == found.front.sha256()
 
 
+def test_a_file_of_another_optuna_is_one_line(tmp_path: Path) -> None:
+    run(fakes.spec("optuna-nsga2"), tmp_path, budget=5)
+    with sqlite3.connect(tmp_path / "study.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'v9.9.9'")
+    connection.close()
+    with pytest.raises(UserError, match=r"was made by another version of Optuna than \d"):
+        read_result(tmp_path)
+
+
 def test_a_foreign_run_json_is_ignored(tmp_path: Path) -> None:
     found = run(fakes.spec("nsga2"), tmp_path, budget=20)
     (tmp_path / "run.json").write_text('{"baselines": [{}], "budget": "many"}')
