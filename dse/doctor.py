@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
+from evaluators.timeloop.process import INSTALLATION
+
 __all__ = ["BACKENDS", "Backend", "Finding", "examine"]
 
 _TIMELOOP = (
     "install it as its own page says (Docker is what it recommends to new users) and have its executables on the PATH: "
-    "https://timeloop.csail.mit.edu/previous_versions/timeloop-accelergy-v3/timeloop/installation"
+    f"{INSTALLATION}"
 )
 
 
@@ -88,11 +90,8 @@ def _package(module: str, distribution: str) -> Callable[[], tuple[bool, str]]:
 
 
 def _postgresql() -> tuple[bool, str]:
-    for module in ("psycopg", "psycopg2"):
-        works, says = _package(module, module)()
-        if works:
-            return True, f"driver {says}; whether a server answers shows when a study is stored there"
-    return False, "no driver installed"
+    works, says = _package("psycopg", "psycopg")()
+    return works, f"driver {says}; whether a server answers shows when a study is stored there" if works else says
 
 
 def _browser() -> tuple[bool, str]:
@@ -120,12 +119,12 @@ BACKENDS = (
         _cuda,
         "install an NVIDIA driver and a CUDA build of torch: https://pytorch.org/get-started/locally",
     ),
-    Backend("ONNX", "networks from ONNX files", _package("onnx", "onnx"), "pip install onnx"),
+    Backend("ONNX", "networks from ONNX files", _package("onnx", "onnx"), "pip install 'paretocut[onnx]'"),
     Backend(
         "PostgreSQL",
         "Optuna studies in a database that several machines share",
         _postgresql,
-        'pip install "psycopg[binary]", and name the database: postgresql+psycopg://user@host/name',
+        "pip install 'paretocut[postgresql]', and name the database: --storage postgresql://user@host/database",
     ),
     Backend(
         "browser",

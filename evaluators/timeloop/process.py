@@ -23,7 +23,10 @@ from pathlib import Path
 from evaluators.timeloop.failures import TimeloopError
 from search_spaces.errors import UserError
 
-__all__ = ["Job", "Run", "Tool", "find_tool", "run_all"]
+__all__ = ["INSTALLATION", "Job", "Run", "Tool", "find_tool", "run_all"]
+
+INSTALLATION = "https://timeloop.csail.mit.edu/previous_versions/timeloop-accelergy-v3/timeloop/installation"
+"""Where the tool's own documentation says how to install the version that reads v0.3 input."""
 
 LOG = "timeloop.log"
 _POLL_S = 0.005
@@ -48,8 +51,7 @@ def find_tool(name: str) -> Tool:
     found = shutil.which(name)
     if found is None:
         raise UserError(
-            f"{name} is not on the PATH; install Timeloop (https://timeloop.csail.mit.edu/timeloop/installation) "
-            "or see what is missing with: paretocut doctor"
+            f"{name} is not on the PATH; install Timeloop ({INSTALLATION}), or see what is missing: paretocut doctor"
         )
     path = Path(found)
     content = sha256()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from evaluators.mapper.against import read
 from evaluators.mapper.counts import count
 from evaluators.mapper.mapspace import mapspace
 from evaluators.mapper.result import best_mappings
@@ -17,6 +18,7 @@ from evaluators.timeloop.process import Job, run_all
 from search_spaces import accelerators
 from search_spaces.errors import IllegalDesign
 from search_spaces.types import ConvShape
+from tests.reference import recorded as recorded_figures
 
 pytestmark = [
     pytest.mark.timeloop,
@@ -77,6 +79,25 @@ def test_its_mapper_searches_our_mapspace_and_finds_nothing_better(accelerator: 
     assert counted.compute_cycles == theirs.output.compute_cycles
     used = [level.instances_used for level in theirs.output.levels]
     assert [level.instances_used for level in counted.levels] == used
+
+
+@pytest.mark.parametrize("name", ["eyeriss", "simba"])
+def test_random_mappings_give_the_recorded_figures(name: str, memo: Memo) -> None:
+    """What another installation of the tool recorded from CNNParted's own templates; rejected mappings as well."""
+    given = list(read(recorded_figures(f"timeloop/fixed_mappings_{name}.jsonl")))[:40]
+    architecture = accelerators.build(given[0].accelerator)
+    mappings = [(line.shape, architecture, line.loops(architecture)) for line in given]
+    for line, output in zip(given, Timeloop(memo).model(mappings, table="timeloop-be27768"), strict=True):
+        assert isinstance(output, IllegalDesign) != line.accepted, line.line
+        if isinstance(output, IllegalDesign):
+            continue
+        assert output.cycles == line.expected["cycles"]
+        assert output.energy_pj == pytest.approx(line.expected["energy_pJ"], rel=1e-9)
+        for level in output.levels:
+            words = line.expected["accesses"].get({"column": "DummyBuffer"}.get(level.name, level.name))
+            if words is not None:
+                counted = [list(level.reads), list(level.updates), list(level.fills)]
+                assert counted == [words["r"], words["u"], words["f"]], level.name
 
 
 def test_what_cannot_be_mapped_has_no_mapping(memo: Memo) -> None:
