@@ -61,7 +61,8 @@ def write_script(name: str, network: str, input_shape: tuple[int, ...] | None, c
     path = free_path(name)
     traced = networks.load(network, input_shape=input_shape, cut_mode=cast("CutMode", cut_mode))
     values = {knob.name: knob.values for knob in sensor_edge_space(traced).knobs}
-    written = [(name, values.get(name, (TEMPLATE,))) for name in KNOBS if name != "cut"]
+    unsaid = dict.fromkeys(KNOBS, (TEMPLATE,)) | {"tensor_bits": (16,)}
+    written = [(name, values.get(name, unsaid[name])) for name in KNOBS if name != "cut"]
     knobs = "".join(f"        {PARAMETERS.get(name, name)}={choices!r},\n" for name, choices in written)
     text = SCRIPT.format(
         name=path.stem,

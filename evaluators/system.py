@@ -46,7 +46,7 @@ from search_spaces import accelerators, links
 from search_spaces.accelerators import Architecture
 from search_spaces.errors import IllegalDesign, UserError, unknown
 from search_spaces.networks.liveness import peak_activation_elements
-from search_spaces.space import DesignPoint, SearchSpace
+from search_spaces.space import ARCHITECTURE_KNOBS, DesignPoint, SearchSpace
 from search_spaces.types import KnobValue, Network
 
 if TYPE_CHECKING:
@@ -148,6 +148,8 @@ class Sensor(Protocol):
 class Block:
     """Every design point of one architecture. All arrays have the axes (cut, clock, dram, link) of the space.
 
+    Where tensor_bits is a knob, it is the last axis.
+
     `metrics` are NaN where a design is illegal; `reason_codes` index `reasons`, where 0 is legal (reason "").
     With `mapping="pareto"` the metrics are bounds that no combination of mappings beats, and `combinations` counts
     the legal designs times the combinations of each (of mappings that no other of their layer beats).
@@ -171,9 +173,9 @@ class Block:
         return {reason: int(n) for reason, n in zip(self.reasons[1:], counts[1:], strict=True) if n}
 
     def indices(self, at: Sequence[int]) -> tuple[int, ...]:
-        """The space's indices of the design point at one position (cut, clock, dram, link) of the arrays."""
-        cut, clock, dram, link = (int(i) for i in at)
-        return (cut, *self.arch_indices, clock, dram, link)
+        """The space's indices of the design point at one position (cut, clock, dram, link …) of the arrays."""
+        cut, *others = (int(i) for i in at)
+        return (cut, *self.arch_indices, *others)
 
 
 @dataclass(frozen=True)
@@ -228,12 +230,11 @@ class System:
         self._edge_progress = edge_progress
         self._edge: EdgeProfile | None = None
         self._tables: dict[tuple[Architecture, float, str], _SensorTable | IllegalDesign] = {}
-        self._transfers: dict[tuple[int, str], LinkCost] = {}
+        self._transfers: dict[tuple[int, str, int], LinkCost] = {}
         self._cut_index = {cut.name: i for i, cut in enumerate(network.cuts)}
         self._member = np.zeros((len(network.cuts), len(network.layers)))
         for i, cut in enumerate(network.cuts):
             self._member[i, sorted(cut.layers)] = 1.0
-        self._payload_bytes = [ceil(cut.elements * settings.tensor_bits / 8) for cut in network.cuts]
         self._parameters = np.array([network.parameters_before(cut) for cut in network.cuts], dtype=float)
         self._live = np.array([peak_activation_elements(network, cut) for cut in network.cuts], dtype=float)
 
@@ -273,7 +274,7 @@ class System:
     def _metrics(self, point: DesignPoint, table: _SensorTable) -> dict[str, float]:
         architecture, _, _ = hardware(point)
         cut, link = self._cut_and_link(point)
-        sent = self._transfer(cut, link)
+        sent = self._transfer(cut, link, self._tensor_bits(point))
         found = self._combine(
             np.array([cut]),
             accelerator_energy_j=table.energy_j[[cut]],
@@ -328,7 +329,7 @@ class System:
         assert isinstance(costs, LayerCosts)
         before = sorted(self.network.cuts[cut].layers)
         layers = self.network.layers
-        sent = self._transfer(cut, link)
+        sent = self._transfer(cut, link, self._tensor_bits(point))
         profile = self.edge_profile
         provenance = self.provenance(point)
         macs_before = self.network.macs_before(self.network.cuts[cut])
@@ -356,7 +357,7 @@ class System:
                 LinkItem(
                     name=link,
                     cut=self.network.cuts[cut].name,
-                    payload_bytes=self._payload_bytes[cut],
+                    payload_bytes=self._payload_bytes(cut, self._tensor_bits(point)),
                     wire_bytes=sent.wire_bytes,
                     latency_s=sent.latency_s,
                     energy_j=sent.energy_j,
@@ -395,11 +396,11 @@ class System:
 
     def architecture_block(self, space: SearchSpace, arch_indices: Sequence[int]) -> Block:
         """Every design point of one choice of the architecture's knobs, as arrays; equal to `metrics` of each."""
-        cut_names, clocks_mhz, drams, link_names = (
-            space.knob(name).values for name in ("cut", "clock_mhz", "dram", "link")
-        )
+        cut_names, clocks_mhz, drams = (space.knob(name).values for name in ("cut", "clock_mhz", "dram"))
+        ways = self._ways(space)
         cuts = np.array([self._network_cut(name) for name in cut_names])
-        shape = (len(cuts), len(clocks_mhz), len(drams), len(link_names))
+        shape = (len(cuts), len(clocks_mhz), len(drams), len(ways))
+        axes = tuple(len(knob.values) for knob in space.knobs if knob.name not in ARCHITECTURE_KNOBS)
         codes = np.zeros(shape, dtype=np.int16)
         reasons = [""]
 
@@ -415,8 +416,8 @@ class System:
             grid = self._sensor.layer_grid(self.network, architecture, places)
         except IllegalDesign as error:
             codes[:] = code(error.reason)
-            empty = {name: np.full(shape, np.nan) for name in METRICS}
-            return Block(block_of, empty, codes, tuple(reasons))
+            empty = {name: np.full(axes, np.nan) for name in METRICS}
+            return Block(block_of, empty, codes.reshape(axes), tuple(reasons))
 
         maps = np.ones(len(self.network.layers), dtype=bool)
         maps[list(grid.unmapped)] = False
@@ -431,7 +432,7 @@ class System:
         for place, illegal in zip(np.ndindex(*at_places), grid.illegal, strict=True):
             if illegal is not None:
                 codes[:, *place] = code(illegal.reason)
-        sent = self._sent(cuts, link_names)
+        sent = self._sent(cuts, ways)
         found = self._combine(
             cuts.reshape(-1, 1, 1, 1),
             accelerator_energy_j=energy_j[..., None],
@@ -440,27 +441,26 @@ class System:
             area_mm2=np.broadcast_to(area_mm2[..., None], (*shape[:3], 1)),
             memory_bytes=self._memory_bytes(architecture)[cuts].reshape(-1, 1, 1, 1),
         )
-        metrics = {name: np.where(codes == 0, found[name], np.nan) for name in METRICS}
+        metrics = {name: np.where(codes == 0, found[name], np.nan).reshape(axes) for name in METRICS}
         counted = None
         if self._keeps_all:
             mapped = [self._layers_before(cut) for cut in cuts if not blocked[cut]]
-            counted = len(link_names) * sum(
+            counted = len(ways) * sum(
                 prod(int(size) for size in sizes[layers] if size)
                 for sizes, illegal in zip(grid.sizes, grid.illegal, strict=True)
                 for layers in mapped
                 if illegal is None
             )
-        return Block(block_of, metrics, codes, tuple(reasons), counted)
+        return Block(block_of, metrics, codes.reshape(axes), tuple(reasons), counted)
 
     def combinations(self, space: SearchSpace, arch_indices: Sequence[int], cells: np.ndarray) -> Combinations:
         """The non-dominated combinations of mappings of some legal designs of one architecture.
 
-        `cells` (n, 4) are positions on the axes (cut, clock, dram, link) of its block. The combinations of a design
-        that no other combination beats in energy and latency are there, and of equal ones one.
+        `cells` (n, axes) are positions on the axes (cut, clock, dram, link …) of its block. The combinations of a
+        design that no other combination beats in energy and latency are there, and of equal ones one.
         """
-        cut_names, clocks_mhz, drams, link_names = (
-            space.knob(name).values for name in ("cut", "clock_mhz", "dram", "link")
-        )
+        cut_names, clocks_mhz, drams = (space.knob(name).values for name in ("cut", "clock_mhz", "dram"))
+        ways = self._ways(space)
         cuts = np.array([self._network_cut(name) for name in cut_names])
         architecture = _build(space.architecture_values(tuple(int(i) for i in arch_indices)))
         # Cuts in their order, so that the sums before one go on from those before the last.
@@ -469,7 +469,7 @@ class System:
         areas_mm2: list[float] = []
         running: tuple[tuple[int, int], RunningFronts] | None = None
         front: tuple[int, NetworkFront] | None = None
-        for cut, clock, dram, _ in cells[order].tolist():
+        for cut, clock, dram, *_ in cells[order].tolist():
             if running is None or running[0] != (clock, dram):
                 table = self._table(architecture, _clock_hz(clocks_mhz[clock]), str(drams[dram]))
                 assert isinstance(table.layers, LayerFronts)
@@ -480,12 +480,13 @@ class System:
             areas_mm2.append(table.area_mm2)
         sizes = [len(found) for found in fronts]
         cell = np.repeat(order, sizes)
-        at_cut, at_link = cells[cell, 0], cells[cell, 3]
+        widths = len(ways) // len(space.knob("link").values)
+        at_cut, at_way = cells[cell, 0], cells[cell, 3] * widths + (cells[cell, 4] if cells.shape[1] > 4 else 0)
         found = self._combine(
             cuts[at_cut],
             accelerator_energy_j=_joined([f.energy_j for f in fronts]),
             sensor_latency_s=_joined([f.latency_s for f in fronts]),
-            **{name: figures[at_cut, at_link] for name, figures in self._sent(cuts, link_names).items()},
+            **{name: figures[at_cut, at_way] for name, figures in self._sent(cuts, ways).items()},
             area_mm2=np.repeat(areas_mm2, sizes),
             memory_bytes=self._memory_bytes(architecture)[cuts[at_cut]],
         )
@@ -660,9 +661,22 @@ class System:
     def _layers_before(self, cut: int) -> list[int]:
         return sorted(self.network.cuts[cut].layers)
 
-    def _sent(self, cuts: np.ndarray, link_names: Sequence[KnobValue]) -> dict[str, np.ndarray]:
-        """What the transfer costs for every cut (rows) over every link (columns)."""
-        sent = [[self._transfer(int(cut), str(link)) for link in link_names] for cut in cuts]
+    def _ways(self, space: SearchSpace) -> list[tuple[str, int]]:
+        """The choices of link and width of an element on it, the width last: (link, bits)."""
+        knobs = {knob.name: knob.values for knob in space.knobs}
+        widths = knobs.get("tensor_bits", (self.settings.tensor_bits,))
+        return [(str(link), int(bits)) for link in knobs["link"] for bits in widths]
+
+    def _tensor_bits(self, point: DesignPoint) -> int:
+        """The width of an element on the link: the knob's, or where there is none the settings'."""
+        return int(dict(point.knobs).get("tensor_bits", self.settings.tensor_bits))
+
+    def _payload_bytes(self, cut: int, bits: int) -> int:
+        return ceil(self.network.cuts[cut].elements * bits / 8)
+
+    def _sent(self, cuts: np.ndarray, ways: Sequence[tuple[str, int]]) -> dict[str, np.ndarray]:
+        """What the transfer costs for every cut (rows) in every way (columns)."""
+        sent = [[self._transfer(int(cut), link, bits) for link, bits in ways] for cut in cuts]
         return {
             name: np.array([[getattr(cost, figure) for cost in row] for row in sent])
             for name, figure in (
@@ -672,12 +686,12 @@ class System:
             )
         }
 
-    def _transfer(self, cut: int, link: str) -> LinkCost:
-        found = self._transfers.get((cut, link))
+    def _transfer(self, cut: int, link: str, bits: int) -> LinkCost:
+        found = self._transfers.get((cut, link, bits))
         if found is None:
-            found = self._transfers[cut, link] = transfer(
+            found = self._transfers[cut, link, bits] = transfer(
                 links.get(link),
-                self._payload_bytes[cut],
+                self._payload_bytes(cut, bits),
                 framing=self.settings.framing,
                 cable_m=self.settings.cable_m,
                 phy_energy=self.settings.phy_energy,

@@ -40,7 +40,7 @@ ARCHITECTURE_KNOBS = (
 )
 """The knobs that make an architecture; the others can change without mapping a layer again."""
 
-KNOBS = ("cut", *ARCHITECTURE_KNOBS, "clock_mhz", "dram", "link")
+KNOBS = ("cut", *ARCHITECTURE_KNOBS, "clock_mhz", "dram", "link", "tensor_bits")
 """All knobs of a sensor-edge space, in the order in which its indices are written; those of `MEMORIES` are left out of
 a space in which every buffer is made of what its template has."""
 
@@ -73,7 +73,7 @@ class DesignPoint:
     @property
     def nodes(self) -> tuple[Node, ...]:
         """The chain's computers, sensor first; the knobs that belong to no link or cut are the sensor's."""
-        own = tuple((name, value) for name, value in self.knobs if name not in ("cut", "link"))
+        own = tuple((name, value) for name, value in self.knobs if name not in ("cut", "link", "tensor_bits"))
         return Node("sensor", own), Node("edge")
 
     @property
@@ -223,6 +223,7 @@ def sensor_edge_space(
     clock_mhz: Sequence[float] = (25, 50, 75, 100, 125, 150, 175, 200, 225, 250, 300, 350, 400, 450, 500, 600),
     drams: Sequence[str] = ("lpddr4",),
     links: Sequence[str] = ("100base-t", "1000base-t", "10gbase-t"),
+    tensor_bits: Sequence[int] = (),
 ) -> SearchSpace:
     """The space of a sensor node, a link and an edge node for a network; all its cuts if none are named.
 
@@ -233,6 +234,9 @@ def sensor_edge_space(
 
     `input_buffer`, `weight_buffer`, `accum_buffer` and `glb` say what a buffer is made of: "regfile", "sram" or what
     its "template" has.
+
+    `tensor_bits` are widths of the elements that cross the link, such as (32, 16, 8, 4); none: the settings' one, and
+    no knob. What a width does to accuracy is not modelled.
 
     A combination that cannot exist (a clock above what a memory allows, an SRAM of a few words) has its place in the
     space; evaluating it raises `IllegalDesign`, and studies count it.
@@ -253,6 +257,7 @@ def sensor_edge_space(
         "clock_mhz": clock_mhz,
         "dram": drams,
         "link": links,
+        "tensor_bits": tensor_bits,
     }
     for name, choices in values.items():
         if isinstance(choices, str | int | float):
@@ -261,7 +266,7 @@ def sensor_edge_space(
             _check_value(name, value)
     values["cut"] = list(dict.fromkeys(cut_named(network, str(name)) for name in values["cut"]))
     try:
-        knobs = tuple(Knob(name, tuple(values[name])) for name in KNOBS)
+        knobs = tuple(Knob(name, tuple(values[name])) for name in KNOBS if name != "tensor_bits" or tensor_bits)
         return SearchSpace(tuple(knob for knob in knobs if knob.name not in MEMORIES or knob.values != (TEMPLATE,)))
     except ValueError as error:
         raise UserError(str(error)) from None
@@ -277,6 +282,8 @@ def _check_value(name: str, value: KnobValue) -> None:
         raise unknown(f"memory for {name}", value, kinds)
     if name == "link":
         known_link(str(value))
+    if name == "tensor_bits" and not (type(value) is int and 1 <= value <= 64):
+        raise UserError(f"knob {name!r} takes 1 to 64 bits for an element on the link, not {value!r}")
     if name in ("pe_cols", "pe_rows", "glb_kib") and not (type(value) is int and value >= 1):
         raise UserError(f"knob {name!r} takes whole numbers of at least 1, not {value!r}")
     if name.endswith("_scale") or name == "clock_mhz":

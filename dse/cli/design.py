@@ -179,8 +179,8 @@ def _show(network: Network, settings: SystemSettings, evaluation: Evaluation) ->
     out.print(knobs, markup=False)
     frames = "frames" if batch == 1 else f"batches of {batch}"
     out.print(
-        f"{settings.frame_rate_fps:g} {frames}/s, {settings.tensor_bits}-bit tensors, framing {settings.framing}, "
-        f"PHY energy {settings.phy_energy}, mapping metric {settings.sensor.mapping}, "
+        f"{settings.frame_rate_fps:g} {frames}/s, {settings.tensor_bits}-bit tensors (accuracy is not modelled), "
+        f"framing {settings.framing}, PHY energy {settings.phy_energy}, mapping metric {settings.sensor.mapping}, "
         f"{settings.sensor.factors} factors, dvfs {settings.sensor.dvfs}",
         markup=False,
     )

@@ -45,6 +45,7 @@ def front_table(result: StudyResult, limit: int | None = None, *, wide: bool = T
     """
     extra = [name for name in result.objectives if name not in {figure[0] for figure in FIGURES}]
     several_drams = len(result.knobs["dram"]) > 1
+    several_widths = len(result.knobs.get("tensor_bits", ())) > 1
     figures = FIGURES if wide else tuple(figure for figure in FIGURES if figure[0] not in PARTS)
     table = Table(
         title=_title(result),
@@ -62,8 +63,9 @@ def front_table(result: StudyResult, limit: int | None = None, *, wide: bool = T
         "MHz",
         *(["DRAM"] if several_drams else []),
         "link",
+        *(["bits"] if several_widths else []),
     ):
-        justify: JustifyMethod = "right" if heading in ("", "MHz") else "left"
+        justify: JustifyMethod = "right" if heading in ("", "MHz", "bits") else "left"
         table.add_column(heading, justify=justify, overflow="fold", no_wrap=heading in ("", "MHz", "link"))
     for _, heading, _ in figures:
         table.add_column(heading, justify="right", no_wrap=True)
@@ -79,6 +81,7 @@ def front_table(result: StudyResult, limit: int | None = None, *, wide: bool = T
         shown = [point, cut, describe_hardware(knobs, searched), f"{knobs['clock_mhz']:g}"]
         shown += [str(knobs["dram"])] if several_drams else []
         shown += [str(knobs["link"])]
+        shown += [str(knobs["tensor_bits"])] if several_widths else []
         shown += [number(metrics[name] * scale) for name, _, scale in figures]
         mapping = f"{metrics[point_of]:.0f} ({metrics[changed_in]:.0f})" if mapped else ""
         return [*shown, *(number(metrics[name]) for name in extra), *([mapping] if mapped else []), equal]
@@ -105,6 +108,8 @@ def front_table(result: StudyResult, limit: int | None = None, *, wide: bool = T
             "`paretocut map NETWORK --metric pareto --cut CUT --clock-mhz MHZ …` lists; in brackets how many layers "
             "are not mapped for their own least energy × latency."
         )
+    if several_widths:
+        notes.append("bits: width of an element on the link; accuracy is not modelled, so narrower only costs less.")
     notes += _word_widths(result)
     frames = frames_per_evaluation(result.question)
     if frames > 1:

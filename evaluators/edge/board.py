@@ -519,7 +519,7 @@ def write(path: Path, profile: Mapping[str, Any]) -> None:
 def _line(done: int, total: int) -> None:
     if sys.stderr.isatty() or done == total or done % max(1, total // 10) == 0:
         end = "\n" if done == total else ""
-        sys.stderr.write(f"\r{done} of {total}{end}")
+        sys.stderr.write(f"\r{done} of {total}{end}" if sys.stderr.isatty() else f"{done} of {total}\n")
         sys.stderr.flush()
 
 

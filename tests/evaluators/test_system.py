@@ -288,6 +288,27 @@ def test_bad_settings_are_one_line(changes, message):
     assert message in str(error.value) and "\n" not in str(error.value)
 
 
+def test_the_width_of_what_crosses_the_link_is_a_knob():
+    """2,048 elements cross at "conv1", in the width of the knob whatever the settings say."""
+    space = sensor_edge_space(NETWORK, **SMALL, tensor_bits=(32, 16, 4))
+    plain = sensor_edge_space(NETWORK, **SMALL)
+    assert space.size == 3 * plain.size and space.knobs[:-1] == plain.knobs
+    whole = system(tensor_bits=8)
+    block_equals_points(whole, space)
+    choice = {knob.name: knob.values[0] for knob in space.knobs} | {"cut": "conv1"}
+    for bits in (32, 16, 4):
+        evaluation = whole.evaluate(space.decode(space.encode({**choice, "tensor_bits": bits})))
+        assert evaluation.links[0].payload_bytes == 2048 * bits // 8
+        same = system(tensor_bits=bits).evaluate(plain.decode(space.encode({**choice, "tensor_bits": bits})[:-1]))
+        assert evaluation.metrics == same.metrics
+
+
+@pytest.mark.parametrize("bits", [0, 65, 8.5, "8"])
+def test_a_width_is_whole_bits(bits):
+    with pytest.raises(UserError, match="takes 1 to 64 bits"):
+        sensor_edge_space(NETWORK, tensor_bits=(bits,))
+
+
 def test_a_sizeable_space_has_the_same_order_in_blocks_and_positions():
     space = sensor_edge_space(NETWORK, **SMALL)
     blocks = [system().architecture_block(space, arch) for arch in space.architectures()]
