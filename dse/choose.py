@@ -18,6 +18,9 @@ __all__ = ["Choice", "Neighbour", "choose", "knee", "restrict", "smallest"]
 
 PICKS = "knee, min-energy, min-latency, min-OBJECTIVE or weights=0.3,0.7"
 
+CLEARLY = 0.1
+"""On a dense front the nearest point differs by next to nothing: also told is the nearest with so much less."""
+
 AUGMENTATION = 1e-6
 """Weight of the plain sum that decides between points with equal largest term (Steuer and Choo 1983)."""
 
@@ -164,19 +167,24 @@ def _row(front: Front, point: int) -> int:
 
 
 def _neighbours(result: StudyResult, row: int) -> list[Neighbour]:
-    """For each objective the nearest point of the front with less of it; then the baselines."""
+    """For each objective the nearest point of the front with less of it, and the nearest with a tenth less where that
+    is another one; then the baselines."""
     front = result.front
     here = front.values[row]
-    span = extent(front.values)[1]
-    distance = np.linalg.norm((front.values - here) / span, axis=1)
+    distance = np.linalg.norm((front.values - here) / extent(front.values)[1], axis=1)
     around = []
     for k, name in enumerate(front.objectives):
-        less = np.flatnonzero(front.values[:, k] < here[k])
-        if len(less):
+        shown = -1
+        for label, most in ((f"less {name}", here[k]), (f"{CLEARLY:.0%} less {name}", (1 - CLEARLY) * here[k])):
+            less = np.flatnonzero(front.values[:, k] < here[k] if most == here[k] else front.values[:, k] <= most)
+            if not len(less):
+                continue
             nearest = less[np.argmin(distance[less])]
             start, end = next((a, b) for a, b in front.groups() if a <= nearest < b)
             other = smallest(front, start, end)
-            around.append(_beside(result, row, f"less {name}", front.row(other), front.indices[other]))
+            if other != shown:
+                around.append(_beside(result, row, label, front.row(other), front.indices[other]))
+            shown = other
     for baseline in result.baselines:
         broken = f" (breaks {', '.join(baseline.broken)})" if baseline.broken else ""
         around.append(_beside(result, row, baseline.title + broken, baseline.metrics, np.array(baseline.indices)))

@@ -67,11 +67,10 @@ def choice_text(result: StudyResult, choice: Choice, pick: str) -> RenderableTyp
 
 
 def _label(neighbour: Neighbour) -> str:
-    words = neighbour.label
-    for name, (shown, _, _) in LABELS.items():
-        if words == f"less {name}":
-            return f"nearest with less {shown.removesuffix(' per frame')}"
-    return words
+    before, less, name = neighbour.label.rpartition("less ")
+    if less and name in LABELS:
+        return f"nearest with {before.replace('%', ' %')}less {LABELS[name][0].removesuffix(' per frame')}"
+    return neighbour.label
 
 
 def _differences(neighbour: Neighbour) -> str:

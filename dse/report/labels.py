@@ -64,5 +64,5 @@ def signed(change: float | None) -> str:
     """
     if change is None:
         return "–"
-    shown = f"{abs(change) * 100:.1f} %"
+    shown = f"{abs(change) * 100:,.{1 if abs(change) < 10 else 0}f} %"
     return "±0 %" if shown == "0.0 %" else f"{'−' if change < 0 else '+'}{shown}"
