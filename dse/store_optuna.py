@@ -228,17 +228,27 @@ class OptunaStore:
 
     def _trial(self, trial: optuna.trial.FrozenTrial) -> Trial:
         position = trial.system_attrs[POSITION]
+        return self._read(trial.number, position, trial.params, trial.values, trial.user_attrs)
+
+    def _read(
+        self,
+        number: int,
+        position: int,
+        params: Mapping[str, Any],
+        objective_values: Sequence[float] | None,
+        attributes: Mapping[str, Any],
+    ) -> Trial:
+        """A trial of ours from what Optuna knows of it."""
         try:
             indices = tuple(
-                values.index(trial.params[name]) if name in self._distributions else 0
-                for name, values in self._knobs.items()
+                values.index(params[name]) if name in self._distributions else 0 for name, values in self._knobs.items()
             )
-            if ILLEGAL in trial.user_attrs:
-                return Trial(position, indices, reason=trial.user_attrs[ILLEGAL])
-            metrics = dict(zip(self._question["objectives"], trial.values, strict=True)) | trial.user_attrs
+            if ILLEGAL in attributes:
+                return Trial(position, indices, reason=attributes[ILLEGAL])
+            metrics = dict(zip(self._question["objectives"], objective_values or (), strict=True)) | dict(attributes)
             return Trial(position, indices, metrics={name: metrics[name] for name in METRICS})
         except (ValueError, LookupError, TypeError) as error:
-            raise damaged(self.label, f"trial {trial.number}: {error!r}") from None
+            raise damaged(self.label, f"trial {number}: {error!r}") from None
 
     def _running(self, position: int, indices: Sequence[int]) -> optuna.trial.FrozenTrial:
         import optuna

@@ -10,11 +10,12 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dse.store import connect, create_database
-from dse.store_optuna import OWNER, POSITION, OptunaStore, dispose, explained, new_study
+from dse.store_optuna import OWNER, POSITION, OptunaStore, damaged, dispose, explained, new_study
 from dse.study import Trial
 from search_spaces.errors import UserError
 
@@ -85,6 +86,55 @@ class OptunaFile(OptunaStore):
         """Claim and finish trials that were evaluated before."""
         self.claim({trial.position: trial.indices for trial in trials}, len(trials))
         self.append(trials)
+
+    def trials(self) -> list[Trial]:
+        """As Optuna itself reads them, at a fraction of its time: five tables, put together by trial."""
+        from optuna.storages._rdb import models
+        from optuna.trial import TrialState
+        from sqlalchemy import select
+
+        trial, param, value = models.TrialModel, models.TrialParamModel, models.TrialValueModel
+        attribute, place = models.TrialUserAttributeModel, models.TrialSystemAttributeModel
+        mine = (trial.study_id == self._id, trial.state == TrialState.COMPLETE)
+        numbers: dict[int, tuple[int, int]] = {}
+        params: dict[int, dict[str, Any]] = {}
+        values: dict[int, dict[int, float]] = {}
+        attributes: dict[int, dict[str, Any]] = {}
+        external = cache(lambda name, stored: self._distributions[name].to_external_repr(stored))
+        try:
+            with explained(self.label), self._engine.connect() as connection:
+                for trial_id, number, position in connection.execute(
+                    select(trial.trial_id, trial.number, place.value_json)
+                    .join(place, place.trial_id == trial.trial_id)
+                    .where(*mine, place.key == POSITION)
+                ):
+                    numbers[trial_id] = number, int(position)
+                for trial_id, name, stored in connection.execute(
+                    select(trial.trial_id, param.param_name, param.param_value).join(param).where(*mine)
+                ):
+                    if name in self._distributions:
+                        params.setdefault(trial_id, {})[name] = external(name, stored)
+                for trial_id, objective, stored, kind in connection.execute(
+                    select(trial.trial_id, value.objective, value.value, value.value_type).join(value).where(*mine)
+                ):
+                    values.setdefault(trial_id, {})[objective] = value.stored_repr_to_value(stored, kind)
+                for trial_id, key, text in connection.execute(
+                    select(trial.trial_id, attribute.key, attribute.value_json).join(attribute).where(*mine)
+                ):
+                    attributes.setdefault(trial_id, {})[key] = json.loads(text)
+        except (ValueError, LookupError, TypeError, AssertionError) as error:  # rows that are torn
+            raise damaged(self.label, error) from None
+        trials = [
+            self._read(
+                number,
+                position,
+                params.get(trial_id, {}),
+                [found for _, found in sorted(values.get(trial_id, {}).items())],
+                attributes.get(trial_id, {}),
+            )
+            for trial_id, (number, position) in numbers.items()
+        ]
+        return [*self._adopted, *sorted(trials, key=lambda made: made.position)]
 
     def claim(self, wanted: Mapping[int, tuple[int, ...]], limit: int) -> list[int]:
         self._start_heart()

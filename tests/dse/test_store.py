@@ -255,7 +255,7 @@ def test_rows_written_at_once_are_those_of_optuna_s_own_way(tmp_path: Path) -> N
         batch = trials[start : start + 10]
         assert slow.claim({trial.position: trial.indices for trial in batch}, 10) == list(range(start, start + 10))
         slow.append(batch)
-    assert slow.trials() == trials
+    assert slow.trials() == trials, "read by Optuna's own calls as by ours"
     slow.close()
 
     tables = ("trial_params", "trial_values", "trial_user_attributes", "trial_system_attributes")
