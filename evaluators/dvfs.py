@@ -8,6 +8,7 @@ a slower clock allows a lower supply, and dynamic energy falls with its square.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from search_spaces.errors import IllegalDesign
 
@@ -47,6 +48,7 @@ ITRS LSTP); 40 nm lies linearly between 45 nm and 32 nm (1.0 V, 0.513 V), as CAC
 α = 1.3 as Sakurai and Newton find for short channels."""
 
 
+@lru_cache(maxsize=4096)
 def supply_v(clock_hz: float, limit_hz: float | None, technology_nm: int) -> float:
     """The lowest supply voltage that reaches a clock on a chip that runs at `limit_hz` at the nominal supply.
 

@@ -28,7 +28,7 @@ _CHUNK = 500
 
 _BUSY_S = 60.0
 
-_RECENT = 100_000
+_RECENT = 20_000
 """Entries kept in memory beside the file, so that a study of any length needs no more than some tens of MB."""
 
 

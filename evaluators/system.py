@@ -417,7 +417,7 @@ class System:
         except IllegalDesign as error:
             codes[:] = code(error.reason)
             empty = {name: np.full(axes, np.nan) for name in METRICS}
-            return Block(block_of, empty, codes.reshape(axes), tuple(reasons))
+            return Block(block_of, empty, codes.reshape(axes), tuple(reasons), 0 if self._keeps_all else None)
 
         maps = np.ones(len(self.network.layers), dtype=bool)
         maps[list(grid.unmapped)] = False

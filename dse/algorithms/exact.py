@@ -11,7 +11,7 @@ summed up into their combinations; the others are counted as beaten by their bou
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from math import prod
@@ -294,20 +294,20 @@ class _Enumeration:
             stream.add(indices[feasible], metrics[feasible])
         self.counts += replace(grid.counts, bounded=int(beaten.sum()), combinations=combinations)
 
-    def front(self) -> dict[int, Trial]:
-        """The front so far by position."""
-        if self._stream is None:
-            return {}
+    def front(self, known: Collection[int]) -> tuple[set[int], list[Trial]]:
+        """The positions of the front so far, and its trials that are not among the `known` positions."""
+        if self._stream is None or not self._stream.size:
+            return set(), []
         front = self._stream.front()
-        if not len(front):
-            return {}
         positions = np.ravel_multi_index(tuple(front.indices.T), self._spec.space.shape)
         if MAPPING_COLUMNS[0] in front.columns:
             positions = positions * _POINTS_PER_DESIGN + front.column(MAPPING_COLUMNS[0]).astype(np.int64)
-        return {
-            int(position): Trial(int(position), tuple(map(int, front.indices[i])), front.row(i))
-            for i, position in enumerate(positions)
-        }
+        new = [
+            Trial(position, tuple(map(int, front.indices[i])), front.row(i))
+            for i, position in enumerate(positions.tolist())
+            if position not in known
+        ]
+        return set(positions.tolist()), new
 
 
 class _TimeIsUpError(Exception):
@@ -337,7 +337,7 @@ def enumerate_space(run: Run, store: TableStore) -> str:
 
     def commit() -> None:
         nonlocal committed, kept
-        front = found.front()
+        front, new = found.front(kept)
         state = {
             "next": visited,
             "counts": found.counts.as_json(),
@@ -346,8 +346,8 @@ def enumerate_space(run: Run, store: TableStore) -> str:
             "complete": visited == n_architectures,
         }
         with run.interrupts.shielded():
-            store.replace([trial for p, trial in front.items() if p not in kept], sorted(kept - front.keys()), state)
-            kept = set(front)
+            store.replace(new, sorted(kept - front), state)
+            kept = front
             run.new += per_architecture * (visited - committed)
             committed = visited
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cached_property, lru_cache
 from typing import Literal
 
 from evaluators.components import Figures, figures
@@ -37,23 +37,23 @@ class Priced:
     def write_pj(self) -> list[float]:
         return [f.write_pj for f in self.levels]
 
-    @property
+    @cached_property
     def parts(self) -> list[tuple[str, int, Figures]]:
         """Name, instances and figures of everything on the chip."""
         chip = self.architecture
         levels = [(level.name, chip.instances(k), self.levels[k]) for k, level in enumerate(chip.on_chip)]
         return [("MAC", chip.instances(-1), self.mac), *levels]
 
-    @property
+    @cached_property
     def area_mm2(self) -> float:
         """Sum of component area × instances, DRAM not included."""
         return sum(n * f.area_um2 for _, n, f in self.parts) * 1e-6
 
-    @property
+    @cached_property
     def leakage_w(self) -> float:
         return sum(n * f.leakage_w for _, n, f in self.parts)
 
-    @property
+    @cached_property
     def cycle_s(self) -> float | None:
         """The slowest memory's cycle time at the nominal supply; None where no memory of the chip has one."""
         return max((f.cycle_s for f in self.levels if f.cycle_s is not None), default=None)
@@ -67,7 +67,7 @@ class Priced:
         return "; ".join(f"{mark}: {', '.join(names)}" for mark, names in marked if names) or "table"
 
 
-@cache
+@lru_cache(maxsize=1024)
 def price(architecture: Architecture, table: EnergyTable = "default") -> Priced:
     """Look up every component; table "timeloop-be27768" charges what that tool charges its template.
 

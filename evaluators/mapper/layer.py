@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, lru_cache
 from math import prod
 from typing import Any
 
@@ -16,7 +16,7 @@ from evaluators.mapper.energy import EnergyTable, price
 from evaluators.mapper.mapping import Factors, Mapping, bounds
 from evaluators.mapper.mapspace import Mapspace, mapspace
 from evaluators.memo import Memo, digest
-from search_spaces.accelerators.architecture import DIMS, Architecture
+from search_spaces.accelerators.architecture import DIMS, Architecture, Component, Level, Spatial
 from search_spaces.errors import IllegalDesign
 from search_spaces.types import ConvShape
 
@@ -155,10 +155,18 @@ def _layer_key(shape: ConvShape) -> dict[str, int]:
     return sizes
 
 
-@cache
+@lru_cache(maxsize=1024)
 def _digest(architecture: Architecture) -> str:
-    levels = [asdict(level) for level in architecture.levels]
-    return digest([levels, asdict(architecture.mac), architecture.technology_nm])
+    return digest([_plain(architecture.levels), _plain(architecture.mac), architecture.technology_nm])
+
+
+def _plain(value: object) -> Any:
+    """What `asdict` makes of it, without the copies that it makes on the way."""
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Level | Component | Spatial):
+        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
+    return value
 
 
 def _to_json(found: LayerMappings | IllegalDesign) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
@@ -44,7 +44,7 @@ def describe(name: str) -> str:
     return (_template(name).__doc__ or "").strip().splitlines()[0]
 
 
-@cache
+@lru_cache(maxsize=1024)
 def _build(name: str, given: tuple[tuple[str, KnobValue], ...]) -> Architecture:
     module = _template(name)
     architecture: Architecture = module.architecture(Parameters.fill(name, module.DEFAULTS, dict(given)))

@@ -157,6 +157,11 @@ class FakeEvaluator:
         if self.interrupt_after is not None and len(self.asked) >= self.interrupt_after:
             self.interrupt_after = None
             raise KeyboardInterrupt
+        if self.delay_s:
+            time.sleep(self.delay_s)
+        if self.log:
+            with Path(self.log).open("a") as file:
+                file.write(f"{list(arch_indices)}\n")
         self.asked += [tuple(arch_indices)] * legal.size
         counts: dict[str, int] = {}
         for at in np.ndindex(*shape):

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import csv
+import json
+import time
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dse.certificate import certificate_of
+from dse.compare import compare
+from dse.console import console
 from dse.front import Front
-from dse.result import StudyResult
+from dse.report import write_results
+from dse.report.table import front_table, summary
+from dse.result import StudyResult, read_result
 from dse.run import run_study
 from dse.study import Constraint, Evaluator, StudySpec
 from evaluators.costs import METRICS
@@ -77,12 +87,26 @@ def test_exact_equals_a_slow_enumeration(tmp_path: Path, objectives: tuple[str, 
     area=st.floats(0.5, 10),
     power=st.floats(0.01, 0.5),
     rate=st.floats(1, 200),
+    objectives=st.sampled_from(
+        [
+            ("sensor_energy_j", "latency_s"),
+            ("latency_s", "sensor_energy_j", "area_mm2"),
+            ("link_latency_s", "sensor_memory_bytes", "sensor_energy_j", "area_mm2"),
+        ]
+    ),
 )
 def test_exact_equals_a_slow_enumeration_on_any_space(
-    tmp_path_factory: pytest.TempPathFactory, pes: list[int], clocks: list[int], area: float, power: float, rate: float
+    tmp_path_factory: pytest.TempPathFactory,
+    pes: list[int],
+    clocks: list[int],
+    area: float,
+    power: float,
+    rate: float,
+    objectives: tuple[str, ...],
 ) -> None:
     spec = fakes.spec(
         "exact",
+        objectives=objectives,
         space=fakes.space(pes, clocks),
         constraints=(
             Constraint("area_mm2", area),
@@ -109,6 +133,106 @@ def test_an_interrupted_exact_study_goes_on_to_the_same_front(tmp_path: Path) ->
     assert resumed.session is not None and resumed.session.resumed_trials == stopped.counts.designs
     assert resumed.exact and resumed.front.sha256() == whole.front.sha256()
     assert resumed.counts == whole.counts and resumed.baselines == whole.baselines
+
+
+def test_a_time_limit_is_looked_at_after_every_architecture(tmp_path: Path) -> None:
+    spec = fakes.spec("exact", space=fakes.small_space())
+    whole = run_study(spec, tmp_path / "whole", evaluator=fakes.FakeEvaluator())
+    per_architecture = spec.space.size // sum(1 for _ in spec.space.architectures())
+    visited = 0
+    while not (found := run_study(spec, tmp_path / "parts", evaluator=fakes.FakeEvaluator(), time_limit=1e-9)).exact:
+        assert found.session is not None and found.session.stopped_by == "time limit"
+        assert found.counts.designs == visited + per_architecture
+        visited = found.counts.designs
+    assert found.front.sha256() == whole.front.sha256()
+    assert found.counts == whole.counts and found.baselines == whole.baselines
+
+
+class SlowMapper(fakes.FakeEvaluator):
+    """Maps the layers of one architecture after the other, `step_s` each, and says so."""
+
+    step_s = 0.02
+    mapped = 0
+
+    def prepare(self, points: Sequence[Any], *, workers: int = 1, progress: Any = None) -> None:
+        for done in range(len(points)):
+            progress(done, len(points))
+            time.sleep(self.step_s)
+            self.mapped += 1
+
+
+def test_a_time_limit_also_ends_the_mapping_of_layers(tmp_path: Path) -> None:
+    spec = fakes.spec("exact", space=fakes.small_space())
+    slow = SlowMapper()
+    found = run_study(spec, tmp_path, evaluator=slow, time_limit=0.05)
+    assert found.session is not None and found.session.stopped_by == "time limit"
+    architectures = sum(1 for _ in spec.space.architectures())
+    assert 0 < found.counts.designs < spec.space.size and slow.mapped < architectures
+
+
+def test_the_certificate_of_designs_says_where_each_went(tmp_path: Path) -> None:
+    spec = fakes.spec("exact", space=fakes.small_space())
+    result = run_study(spec, tmp_path, evaluator=fakes.FakeEvaluator(), finish=write_results)
+    front, illegal, _ = enumerate_slowly(spec, fakes.FakeEvaluator())
+    proof = certificate_of(result)
+    assert proof is not None and proof.complete and proof.combinations is None and proof.bounded == 0
+    feasible = sum(
+        all(not breaks(c, metrics[c.metric]) for c in spec.constraints)
+        for metrics in every_legal(spec, fakes.FakeEvaluator())
+    )
+    assert proof.cannot_exist == sum(illegal.values())
+    assert proof.excluded == spec.space.size - proof.cannot_exist - feasible
+    assert proof.beaten == feasible - len(front)
+    assert (proof.front_designs, proof.front_points) == (len(front), front.size)
+    assert proof.front_sha256 == front.sha256()
+    assert f"{proof.beaten:,} beaten + {len(front):,} on the front" in summary(result)
+    assert json.loads((tmp_path / "run.json").read_text())["certificate"] == json.loads(json.dumps(proof.as_json()))
+    assert certificate_of(read_result(tmp_path)) == proof
+
+
+def test_a_certificate_of_half_a_space_proves_nothing(tmp_path: Path) -> None:
+    spec = fakes.spec("exact", space=fakes.small_space())
+    half = run_study(spec, tmp_path, evaluator=fakes.FakeEvaluator(), time_limit=1e-9)
+    proof = certificate_of(half)
+    assert proof is not None and not proof.complete and proof.visited < proof.space_size
+    assert "Certificate" not in summary(half)
+
+
+def test_a_heuristic_has_no_certificate(tmp_path: Path) -> None:
+    spec = fakes.spec("random", space=fakes.small_space(), batch_size=8)
+    assert certificate_of(run_study(spec, tmp_path, budget=16, evaluator=fakes.FakeEvaluator())) is None
+
+
+def test_three_objectives_go_all_the_way(tmp_path: Path) -> None:
+    """Table, files, plot and comparison of a front of three objectives, with a metric that the table lacks."""
+    objectives = ("sensor_energy_j", "latency_s", "sensor_memory_bytes")
+    spec = fakes.spec("exact", space=fakes.small_space(), objectives=objectives)
+    exact = run_study(spec, tmp_path / "exact", evaluator=fakes.FakeEvaluator(), finish=write_results)
+    assert_equal(exact, spec)
+    with (tmp_path / "exact" / "front.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    values = np.array([[float(row[name]) for name in objectives] for row in rows])
+    assert values.tolist() == exact.front.values.tolist()
+    assert (tmp_path / "exact" / "front.png").read_bytes().startswith(b"\x89PNG")
+    record = json.loads((tmp_path / "exact" / "run.json").read_text())
+    assert record["front_sha256"] == exact.front.sha256() and record["hypervolume"]["value"] > 0
+    screen = console()
+    with screen.capture() as captured:
+        screen.print(front_table(exact))
+    assert "memory" in captured.get()
+    few = replace(spec, algorithm="random", batch_size=8)
+    run_study(few, tmp_path / "random", budget=64, evaluator=fakes.FakeEvaluator())
+    (group,) = compare([tmp_path / "exact", tmp_path / "random"]).groups
+    shares = {entry.label: entry.share for entry in group.entries}
+    assert shares["exact"] == 1.0 and 0 < shares["random"] < 1
+
+
+def every_legal(spec: StudySpec, evaluator: Evaluator) -> Iterator[dict[str, float]]:
+    for position in range(spec.space.size):
+        try:
+            yield evaluator.metrics(spec.space.decode(spec.space.indices_of(position)))
+        except IllegalDesign:
+            continue
 
 
 def test_baselines_are_the_best_of_each_extreme(tmp_path: Path) -> None:

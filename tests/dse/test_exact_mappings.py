@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import product
@@ -21,11 +22,12 @@ from dse.result import read_result
 from dse.run import run_study
 from dse.study import Constraint, StudySpec
 from evaluators.memo import Memo
-from evaluators.sensor import SensorSettings
+from evaluators.sensor import LayerGrid, SensorSettings
 from evaluators.system import System, SystemSettings
+from search_spaces.accelerators import Architecture
 from search_spaces.errors import IllegalDesign, UserError
 from search_spaces.space import sensor_edge_space
-from search_spaces.types import Knob
+from search_spaces.types import Knob, Network
 from tests.fakes import FakeSensor, toy_network
 
 NETWORK = toy_network()
@@ -136,6 +138,27 @@ def test_the_certificate_accounts_for_every_design(tmp_path: Path) -> None:
     with shown.capture() as captured:
         shown.print(front_table(result))
     assert f"{rows[0]['mapping_point']} ({rows[0]['mappings_changed']})" in captured.get()
+
+
+class Choosy(FakeSensor):
+    """Refuses the narrower array altogether, as a component outside the tables does."""
+
+    def layer_grid(
+        self, network: Network, architecture: Architecture, places: Sequence[tuple[float, str]]
+    ) -> LayerGrid:
+        if dict(architecture.parameters)["pe_cols"] == 4:
+            raise IllegalDesign("not in the tables", "too narrow")
+        return super().layer_grid(network, architecture, places)
+
+
+def test_architectures_that_cannot_exist_are_passed_over(tmp_path: Path) -> None:
+    choosy = System(NETWORK, PARETO, Memo(None), sensor_model=Choosy(limit_hz=5e8, pareto=True))
+    result = run_study(study(), tmp_path / "out", evaluator=choosy)
+    wide = replace(SPACE, knobs=tuple(Knob("pe_cols", (14,)) if k.name == "pe_cols" else k for k in SPACE.knobs))
+    alone = run_study(study(space=wide), tmp_path / "wide", evaluator=evaluator())
+    assert result.front.values.tolist() == alone.front.values.tolist()
+    assert result.counts.illegal["not in the tables"] == SPACE.size // 2
+    assert result.counts.combinations == alone.counts.combinations
 
 
 def test_stopping_often_changes_nothing(tmp_path: Path) -> None:

@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from evaluators.memo import Memo, canonical, default_cache_path
+from evaluators.memo import Memo, canonical, default_cache_path, digest
+from search_spaces import accelerators
 from search_spaces.errors import UserError
 
 
@@ -73,6 +75,7 @@ def test_the_environment_moves_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 _WRITER = """
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from evaluators.memo import Memo
 memo = Memo(Path(sys.argv[1]))
@@ -107,3 +110,12 @@ def test_a_killed_writer_loses_nothing_it_finished(tmp_path: Path) -> None:
     with Memo(path) as memo:
         assert memo.get_many("k", list(range(done))) == list(range(done))
         assert memo.get_many("k", [f"{i}b" for i in range(done)]) == [-i for i in range(done)]
+
+
+@pytest.mark.parametrize("name", accelerators.names())
+def test_an_architecture_has_the_digest_of_all_its_fields(name: str) -> None:
+    """Keys of what is stored: they must not change with how they are computed."""
+    from evaluators.mapper.layer import _digest
+
+    chip = accelerators.build(name)
+    assert _digest(chip) == digest([[asdict(level) for level in chip.levels], asdict(chip.mac), chip.technology_nm])
