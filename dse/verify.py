@@ -213,7 +213,11 @@ def _sensor_settings(question: Mapping[str, Any]) -> SensorSettings:
     """How the study costed layers; where it kept all mappings, the one of least energy × delay is looked at."""
     from evaluators.sensor import SensorSettings
 
-    values = {f.name: question[f"settings.sensor.{f.name}"] for f in fields(SensorSettings)}
+    values: dict[str, Any] = {f.name: question.get(f"settings.sensor.{f.name}") for f in fields(SensorSettings)}
+    if any(name.startswith("settings.sensor.timeloop_files.") for name in question):
+        raise UserError("verify judges our mappings; this study's are the tool's own, on the user's own files")
+    if values["factors"] != "perfect":
+        raise UserError("verify judges perfect factors; the tool's v0.3 input cannot say our imperfect ones")
     if values["mapping"] == "pareto":
         values["mapping"] = "edp"
     return SensorSettings(**values)

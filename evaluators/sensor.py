@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from evaluators.network_front import LayerFronts, layer_fronts
 from search_spaces.accelerators import Architecture
 from search_spaces.errors import IllegalDesign, UserError, unknown
 from search_spaces.types import ConvShape, Layer, Network
+
+if TYPE_CHECKING:
+    from evaluators.timeloop.own import OwnFiles
 
 __all__ = ["MANY_COSTS", "LayerCosts", "LayerGrid", "LayerMapper", "SensorModel", "SensorSettings"]
 
@@ -50,7 +53,8 @@ class SensorSettings:
     `mapping` is the metric that chooses among a layer's mappings, or "pareto" to keep all that are not beaten,
     `operators` "conv" costs convolutions only (the paper's convention), `dvfs` is one of "on" (supply follows the
     clock), "off" (table energies, no leakage), "sized" (MACs synthesised for the clock). `accelerator_model` is who
-    maps the layers: "mapper" is ours, "timeloop" the tool, which gives one mapping per layer.
+    maps the layers: "mapper" is ours, "timeloop" the tool, which gives one mapping per layer. `timeloop_files` are an
+    accelerator of the user's own for that tool, whose figures are taken as they are (`dvfs` "off").
     """
 
     mapping: MappingChoice = "edp"
@@ -59,6 +63,7 @@ class SensorSettings:
     factors: Factors = "perfect"
     energy_table: EnergyTable = "default"
     accelerator_model: Literal["mapper", "timeloop"] = "mapper"
+    timeloop_files: OwnFiles | None = None
 
     def __post_init__(self) -> None:
         for name, known in _CHOICES.items():
@@ -69,6 +74,8 @@ class SensorSettings:
                 f"timeloop gives each layer one mapping with perfect factors, not mapping={self.mapping!r} with "
                 f"factors={self.factors!r}; leave out accelerator_model, or one of these"
             )
+        if self.timeloop_files is not None and (self.accelerator_model, self.dvfs) != ("timeloop", "off"):
+            raise UserError('timeloop_files go with accelerator_model="timeloop" and dvfs="off": its figures as they are')
 
 
 _CHOICES: Mapping[str, tuple[str, ...]] = {

@@ -225,7 +225,7 @@ class System:
         self.network = network
         self.settings = settings
         self._memo = memo
-        self._sensor: Sensor = sensor_model or SensorModel(settings.sensor, memo)
+        self._sensor: Sensor = sensor_model or _sensor(settings.sensor, memo)
         self._keeps_all = settings.sensor.mapping == "pareto"
         self._edge_progress = edge_progress
         self._edge: EdgeProfile | None = None
@@ -723,6 +723,14 @@ def _build(values: dict[str, KnobValue]) -> Architecture:
     """The accelerator that the architecture's knobs name."""
     parameters = {name: value for name, value in values.items() if name != "accelerator"}
     return accelerators.build(str(values["accelerator"]), parameters)
+
+
+def _sensor(settings: SensorSettings, memo: Memo) -> Sensor:
+    if settings.timeloop_files is None:
+        return SensorModel(settings, memo)
+    from evaluators.timeloop.own import OwnSensor
+
+    return OwnSensor(settings, memo)
 
 
 def network_identity(network: Network) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from search_spaces.errors import UserError
 if TYPE_CHECKING:
     from dse.study import Constraint, Evaluator, StudySpec
     from evaluators.memo import Memo
-    from evaluators.sensor import SensorModel
+    from evaluators.system import Sensor
 
 __all__ = ["launch", "register"]
 
@@ -222,17 +222,20 @@ def _study(
         raise typer.Exit(128 + (interrupts.received or signal.SIGINT))
 
 
-def _keeping_runs(spec: StudySpec, memo: Memo, folder: Path) -> SensorModel:
+def _keeping_runs(spec: StudySpec, memo: Memo, folder: Path) -> Sensor:
     """The sensor model of the study, which keeps what Timeloop reads and writes."""
     from evaluators.sensor import SensorModel
     from evaluators.timeloop import Timeloop
     from evaluators.timeloop.layers import TimeloopLayers
+    from evaluators.timeloop.own import OwnSensor
 
     settings = spec.settings.sensor
     if settings.accelerator_model != "timeloop" or settings.mapping == "pareto":
         raise UserError("--keep-runs is for runs of Timeloop; this study has none without --accelerator-model timeloop")
-    layers = TimeloopLayers(memo, settings.mapping, settings.energy_table, Timeloop(memo, runs=folder))
-    return SensorModel(settings, memo, layers)
+    tool = Timeloop(memo, runs=folder)
+    if settings.timeloop_files is not None:
+        return OwnSensor(settings, memo, tool)
+    return SensorModel(settings, memo, TimeloopLayers(memo, settings.mapping, settings.energy_table, tool))
 
 
 def _asked(spec: StudySpec, options: Options) -> StudySpec:

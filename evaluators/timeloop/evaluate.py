@@ -15,7 +15,15 @@ from evaluators.mapper.energy import EnergyTable, price
 from evaluators.mapper.mapping import Mapping, bounds
 from evaluators.memo import Memo, digest
 from evaluators.timeloop.failures import TimeloopError, failure, nothing_maps, warnings_in
-from evaluators.timeloop.output import Broken, Output, dummies, mapspace_size, read_mapping, read_output
+from evaluators.timeloop.output import (
+    Broken,
+    Output,
+    dummies,
+    mapspace_size,
+    read_area_um2,
+    read_mapping,
+    read_output,
+)
 from evaluators.timeloop.process import Job, Run, Tool, find_tool, run_all
 from evaluators.timeloop.render import SearchSettings, mapper_input, model_input, to_yaml
 from search_spaces.accelerators import Architecture
@@ -50,8 +58,10 @@ class _Wanted:
 
     what: str
     text: str
-    levels: tuple[str, ...]
-    choosing: tuple[str, ...]
+    levels: tuple[str, ...] = ()
+    choosing: tuple[str, ...] = ()
+    own: bool = False
+    """Whether the input is the user's own: any levels, areas by Accelergy or in the input, no mapping of our kind."""
 
 
 class Timeloop:
@@ -122,11 +132,33 @@ class Timeloop:
             IllegalDesign(*data["illegal"]) if "illegal" in data else Output.from_json(data["output"]) for data in found
         ]
 
+    def own(
+        self,
+        inputs: Sequence[tuple[str, str]],
+        *,
+        energies_from: str,
+        workers: int = 1,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[dict[str, Any]]:
+        """What the tool's mapper finds for inputs of the user's own, each with what it is about.
+
+        Answers hold either "output" (see `Output`) and "area_um2", or "illegal" with a reason and a message.
+        `energies_from` tells what gives energies that the inputs do not. Raises TimeloopError where the tool fails.
+        """
+        wanted = [_Wanted(what, text, own=True) for what, text in inputs]
+        return self._answers(MAPPER, wanted, workers, progress, energies_from)
+
     def _answers(
-        self, name: str, wanted: Sequence[_Wanted], workers: int, progress: Callable[[int, int], None] | None
+        self,
+        name: str,
+        wanted: Sequence[_Wanted],
+        workers: int,
+        progress: Callable[[int, int], None] | None,
+        energies_from: str = "",
     ) -> list[dict[str, Any]]:
         tool = self.tool(name)
-        keys = [{"input": digest(one.text), "tool": tool.digest, "wrapper": VERSION} for one in wanted]
+        known = {"tool": tool.digest, "wrapper": VERSION} | ({"energies": energies_from} if energies_from else {})
+        keys = [{"input": digest(one.text), **known} for one in wanted]
         answers = self.memo.get_many(name, keys)
         places: dict[str, list[int]] = {}
         for i, (one, answer) in enumerate(zip(wanted, answers, strict=True)):
@@ -175,6 +207,9 @@ def _read(name: str, one: _Wanted, run: Run, limit_s: float) -> dict[str, Any]:
     if run.status == 1 and "couldn't map level" in log:
         why = next(line for line in log.splitlines() if "couldn't map level" in line)
         return {"illegal": ["mapping does not fit", f"{one.what}: {why.removeprefix('ERROR: ')}"]}
+    if one.own and run.status == 1 and "is not divisible by" in log:
+        why = next(line for line in log.splitlines() if "is not divisible by" in line)
+        return {"illegal": ["layer does not map", f"{one.what}: {why.removeprefix('ERROR: ')}"]}
     if run.status != 0:
         raise failed()
     try:
@@ -184,11 +219,17 @@ def _read(name: str, one: _Wanted, run: Run, limit_s: float) -> dict[str, Any]:
         made_up = dummies(run.folder, name)
         if made_up:
             raise failed(f"Accelergy knows no energy of {', '.join(made_up)} and would have charged 1 pJ")
+        warned = {**output.to_json(), "warnings": [*output.warnings, *warnings_in(log)]}
+        if one.own:
+            table = run.folder / f"{name}.ART.yaml"
+            return {
+                "output": warned,
+                "area_um2": read_area_um2(table if table.is_file() else run.folder / INPUT, output),
+            }
         levels = tuple(level.name for level in output.levels)
         if levels != one.levels:
             raise failed(f"its result has the levels {', '.join(levels)}")
         mapping = read_mapping(run.folder, name, one.levels, one.choosing).to_text() if name == MAPPER else None
     except Broken as broken:
         raise failed(str(broken)) from None
-    warned = {**output.to_json(), "warnings": [*output.warnings, *warnings_in(log)]}
     return {"output": warned, "mapping": mapping, "mapspace": mapspace_size(log)}

@@ -195,14 +195,11 @@ def read_mapping(folder: Path, tool: str, levels: Sequence[str], choosing: Seque
     return LoopNest(tuple(found[name] for name in levels))
 
 
-def read_area_um2(folder: Path, tool: str, output: Output) -> float | None:
-    """Component area × instances from Accelergy's area table, None where it did not run; the tool itself prints 0.
+def read_area_um2(path: Path, output: Output) -> float:
+    """Component area × instances from an area table, Accelergy's or one given; the tool itself prints 0.
 
     Raises Broken for a table that cannot be read.
     """
-    path = folder / f"{tool}.ART.yaml"
-    if not path.is_file():
-        return None
     instances = {level.name: level.instances for level in output.levels}
     try:
         table = yaml.safe_load(path.read_text())["ART"]["tables"]

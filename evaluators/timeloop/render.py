@@ -22,7 +22,7 @@ from search_spaces.accelerators.architecture import DIMS, Architecture, Level
 from search_spaces.errors import UserError, unknown
 from search_spaces.types import ConvShape
 
-__all__ = ["SearchSettings", "mapper_input", "model_input", "problem", "to_yaml"]
+__all__ = ["SearchMetric", "SearchSettings", "mapper_input", "mapper_section", "model_input", "problem", "to_yaml"]
 
 SearchMetric = Literal["edp", "delay", "energy"]
 
@@ -71,14 +71,19 @@ def mapper_input(priced: Priced, shape: ConvShape, dram: str, search: SearchSett
         **_hardware(priced, dram),
         **problem(shape, bounds),
         "mapspace_constraints": {"targets": _constraints(architecture, bounds)},
-        "mapper": {
-            "optimization-metrics": list(_METRICS[search.metric]),
-            "live-status": False,
-            "num-threads": search.threads,
-            "timeout": search.give_up,
-            "victory-condition": search.victory,
-            "algorithm": search.algorithm,
-        },
+        "mapper": mapper_section(search),
+    }
+
+
+def mapper_section(search: SearchSettings) -> dict[str, Any]:
+    """How the tool's mapper is to search."""
+    return {
+        "optimization-metrics": list(_METRICS[search.metric]),
+        "live-status": False,
+        "num-threads": search.threads,
+        "timeout": search.give_up,
+        "victory-condition": search.victory,
+        "algorithm": search.algorithm,
     }
 
 

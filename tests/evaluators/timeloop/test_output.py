@@ -72,9 +72,12 @@ def test_area_is_components_times_instances(recorded: Unpack) -> None:
     output = read_output(folder, MAPPER)
     assert output is not None
     expected = 168 * (1239.5 + 379.68 + 3634.68 + 414.68) + 14 * 235.68 + 1162549.0
-    assert read_area_um2(folder, MAPPER, output) == pytest.approx(expected)
-    (folder / f"{MAPPER}.ART.yaml").unlink()
-    assert read_area_um2(folder, MAPPER, output) is None
+    table = folder / f"{MAPPER}.ART.yaml"
+    assert read_area_um2(table, output) == pytest.approx(expected)
+    for broken in ("ART: {tables: [{name: a}]}", "ART: [1,2", ""):
+        table.write_text(broken)
+        with pytest.raises(Broken):
+            read_area_um2(table, output)
 
 
 def test_output_survives_the_memo(recorded: Unpack) -> None:

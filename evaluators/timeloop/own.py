@@ -1,0 +1,293 @@
+"""A user's own Timeloop files as a sensor node: their architecture and constraints, our knobs in named attributes.
+
+The files are v0.3 YAML as the tool reads it (`architecture`, constraints, components, perhaps `mapper`, `ERT` and
+`ART`); the problem of every layer is ours. Without an `ERT` the tool asks Accelergy, whose made-up energies (1 pJ) are
+an error. Figures are the tool's own: no voltage scaling, no leakage, and layers without multiply-accumulates cost
+nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from evaluators.mapper.mapping import bounds
+from evaluators.memo import Memo
+from evaluators.network_front import LayerFronts
+from evaluators.sensor import LayerCosts, LayerGrid, SensorSettings
+from evaluators.timeloop.evaluate import MAPPER, VERSION, Timeloop
+from evaluators.timeloop.render import SearchSettings, mapper_section, problem, to_yaml
+from search_spaces.accelerators import Architecture
+from search_spaces.errors import IllegalDesign, UserError, unknown
+from search_spaces.types import ConvShape, KnobValue, Network
+
+__all__ = ["OwnFiles", "OwnSensor"]
+
+_TARGET = re.compile(r"(\w+)\.([\w-]+)")
+_RANGE = re.compile(r"\[0\.\.\d+\]$")
+
+
+@dataclass(frozen=True)
+class OwnFiles:
+    """Files that make one input of `timeloop-mapper` together, and which of their attributes our knobs set.
+
+    `bind` maps "component.attribute" to a product of knobs and numbers; "component.instances" is the range in a
+    name. `content` is a digest of the files, so that a study with changed files is another study.
+
+    >>> OwnFiles((), (("PE.instances", "pe_cols*pe_rows"),)).values({"pe_cols": 14, "pe_rows": 12})
+    {'PE.instances': 168}
+    """
+
+    files: tuple[str, ...]
+    bind: tuple[tuple[str, str], ...] = ()
+    content: str = field(init=False, default="")
+
+    def __post_init__(self) -> None:
+        for target, _ in self.bind:
+            if not _TARGET.fullmatch(target):
+                raise UserError(
+                    f"a knob is bound to COMPONENT.ATTRIBUTE, as in shared_glb.memory_depth, not {target!r}"
+                )
+        content = sha256()
+        for name in self.files:
+            content.update(_read(name).encode())
+        object.__setattr__(self, "content", content.hexdigest())
+
+    def values(self, knobs: Mapping[str, KnobValue]) -> dict[str, int | float | str]:
+        """The value of every bound attribute. Raises UserError for a knob that there is not."""
+        found: dict[str, int | float | str] = {}
+        for target, product in self.bind:
+            factors = [_factor(word.strip(), knobs, target) for word in product.split("*")]
+            if len(factors) == 1:
+                found[target] = factors[0]
+                continue
+            total = 1.0
+            for factor in factors:
+                if isinstance(factor, str):
+                    raise UserError(f"{target} = {product}: {factor!r} is no number to multiply")
+                total *= factor
+            found[target] = int(total) if total == int(total) else total
+        return found
+
+    def document(self, knobs: Mapping[str, KnobValue]) -> dict[str, Any]:
+        """All files as one input with the knobs' values in it. Raises UserError for files that do not fit together."""
+        whole: dict[str, Any] = {}
+        for name in self.files:
+            try:
+                data = yaml.safe_load(_read(name))
+            except yaml.YAMLError as error:
+                why = " ".join(str(error).split())
+                raise UserError(f"{name} is no v0.3 YAML of Timeloop ({why}); v0.4 needs its own front end") from None
+            if not isinstance(data, dict):
+                raise UserError(f"{name} should hold entries such as architecture, not {data!r}")
+            for key, value in data.items():
+                if key in whole:
+                    raise UserError(f"{name} has {key} again; each entry is in one file")
+                whole[key] = value
+        if "architecture" not in whole:
+            raise UserError(f"none of {', '.join(self.files) or 'no files'} has an architecture")
+        for target, value in self.values(knobs).items():
+            _set(whole["architecture"], target, value)
+        return whole
+
+
+def _read(name: str) -> str:
+    try:
+        return Path(name).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {name}: {error}") from None
+
+
+def _factor(word: str, knobs: Mapping[str, KnobValue], target: str) -> KnobValue:
+    if word in knobs:
+        return knobs[word]
+    try:
+        return float(word) if "." in word else int(word)
+    except ValueError:
+        raise unknown(f"knob for {target}", word, knobs) from None
+
+
+def _set(architecture: Any, target: str, value: int | float | str) -> None:
+    """Set an attribute of a component, or the range in its name."""
+    component, attribute = target.split(".")
+    parts = list(_components(architecture))
+    chosen = [part for part in parts if _RANGE.sub("", str(part["name"])) == component]
+    if not chosen:
+        raise unknown("component of the architecture", component, {_RANGE.sub("", str(part["name"])) for part in parts})
+    for part in chosen:
+        if attribute == "instances" and _RANGE.search(str(part["name"])):
+            part["name"] = f"{component}[0..{int(value) - 1}]"
+        else:
+            part.setdefault("attributes", {})[attribute] = value
+
+
+def _components(node: Any) -> Iterator[dict[str, Any]]:
+    """Everything with a name below a node of the tree, the subtrees themselves included."""
+    if isinstance(node, list):
+        for item in node:
+            yield from _components(item)
+    elif isinstance(node, dict):
+        if "name" in node:
+            yield node
+        for key in ("subtree", "local"):
+            yield from _components(node.get(key))
+
+
+class OwnSensor:
+    """A sensor node as the user's files have it; has the methods of `evaluators.sensor.SensorModel`.
+
+    An architecture of the space stands for its knobs only. Raises UserError where the tool is not installed.
+    """
+
+    def __init__(self, settings: SensorSettings, memo: Memo, tool: Timeloop | None = None) -> None:
+        files = settings.timeloop_files
+        assert files is not None and settings.mapping != "pareto"  # the settings refuse it
+        self.settings = settings
+        self.files = files
+        self._tool = tool or Timeloop(memo)
+        self._mapper = self._tool.tool(MAPPER)
+        self._search = SearchSettings(settings.mapping)
+        given = files.document(_AnyKnob())
+        if ("ERT" in given) != ("ART" in given):
+            raise UserError("files with an ERT need an ART, and the other way round: or leave both to Accelergy")
+        self._energies_from = "files" if "ERT" in given else _accelergy()
+        self._areas_um2: dict[Architecture, float] = {}
+
+    @property
+    def version(self) -> str:
+        return f"own files, timeloop wrapper {VERSION}, sha256 {self._mapper.digest}, energies {self._energies_from}"
+
+    def prepare(
+        self,
+        network: Network,
+        architectures: Sequence[Architecture],
+        *,
+        workers: int = 1,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Run every distinct layer on every architecture that the memo does not know."""
+        shapes = sorted({shape.one_group for _, shape in self._costed(network)}, key=repr)
+        self._run([(shape, a) for a in architectures for shape in shapes], workers, progress)
+
+    def layer_costs(
+        self,
+        network: Network,
+        architecture: Architecture,
+        clock_hz: float,
+        dram: str,
+        picks: Mapping[int, int] | None = None,
+    ) -> LayerCosts:
+        """Energy and latency of every layer at a clock; the DRAM is the files' own."""
+        costed = self._costed(network)
+        found = self._run([(shape.one_group, architecture) for _, shape in costed])
+        energy_j, dram_j, cycles, compute = (np.zeros(len(network.layers)) for _ in range(4))
+        unmapped: dict[int, str] = {}
+        for (i, shape), answer in zip(costed, found, strict=True):
+            if "illegal" in answer:
+                unmapped[i] = f"{network.layers[i].name}: {answer['illegal'][1]}"
+                for array in (energy_j, dram_j, cycles, compute):
+                    array[i] = np.nan
+                continue
+            output = answer["output"]
+            energy_j[i] = output["energy_pj"] * shape.groups * 1e-12
+            dram_j[i] = output["levels"][-1]["energy_pj"] * shape.groups * 1e-12
+            cycles[i] = output["cycles"] * shape.groups
+            compute[i] = output["compute_cycles"] * shape.groups
+        return LayerCosts(
+            energy_j=energy_j,
+            latency_s=cycles / clock_hz,
+            cycles=cycles,
+            compute_cycles=compute,
+            dynamic_j=energy_j - dram_j,
+            dram_j=dram_j,
+            leakage_j=np.zeros(len(network.layers)),
+            supply_v=float("nan"),
+            provenance="own table" if self._energies_from == "files" else "Accelergy",
+            unmapped=unmapped,
+            simulator=self._mapper.says,
+        )
+
+    def layer_grid(
+        self, network: Network, architecture: Architecture, places: Sequence[tuple[float, str]]
+    ) -> LayerGrid:
+        """The layers at several clocks; each mapped once."""
+        at = [self.layer_costs(network, architecture, clock_hz, dram) for clock_hz, dram in places]
+        return LayerGrid(
+            energy_j=np.array([costs.energy_j for costs in at]),
+            latency_s=np.array([costs.latency_s for costs in at]),
+            area_mm2=np.full(len(places), self.area_mm2(architecture, places[0][0])),
+            sizes=np.ones((len(places), len(network.layers)), dtype=np.int64),
+            illegal=(None,) * len(places),
+            unmapped=at[0].unmapped,
+        )
+
+    def layer_fronts(self, network: Network, architecture: Architecture, clock_hz: float, dram: str) -> LayerFronts:
+        raise UserError("the tool gives one mapping per layer; choose mapping edp, delay or energy")
+
+    def area_mm2(self, architecture: Architecture, clock_hz: float) -> float:
+        """Component area × instances, by Accelergy or the files' own table.
+
+        Raises IllegalDesign where nothing could be mapped yet that would tell.
+        """
+        if architecture not in self._areas_um2:
+            (answer,) = self._run([(_SMALL, architecture)])
+            if "illegal" in answer:
+                raise IllegalDesign(*answer["illegal"])
+        return self._areas_um2[architecture] * 1e-6
+
+    def _costed(self, network: Network) -> list[tuple[int, ConvShape]]:
+        convolutions_only = self.settings.operators == "conv"
+        return [
+            (i, layer.shape)
+            for i, layer in enumerate(network.layers)
+            if layer.shape is not None and (layer.operator.startswith("conv") or not convolutions_only)
+        ]
+
+    def _run(
+        self,
+        wanted: Sequence[tuple[ConvShape, Architecture]],
+        workers: int = 1,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[dict[str, Any]]:
+        inputs = []
+        for shape, architecture in wanted:
+            document = self.files.document(dict(architecture.parameters))
+            document |= problem(shape, bounds(shape))
+            document.setdefault("mapper", mapper_section(self._search))
+            layer = " ".join(f"{dim}={n}" for dim, n in bounds(shape).items())
+            inputs.append((f"{layer} on {', '.join(self.files.files)}", to_yaml(document)))
+        found = self._tool.own(inputs, energies_from=self._energies_from, workers=workers, progress=progress)
+        for (_, architecture), answer in zip(wanted, found, strict=True):
+            if "area_um2" in answer:
+                self._areas_um2[architecture] = answer["area_um2"]
+        return found
+
+
+_SMALL = ConvShape(N=1, C=4, M=4, P=4, Q=4, R=1, S=1)
+"""A layer that is run for the area alone."""
+
+
+class _AnyKnob(dict[str, KnobValue]):
+    """Every knob as 1: for looking at files before any design is known."""
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and key.isidentifier()
+
+    def __missing__(self, key: str) -> KnobValue:
+        return 1
+
+
+def _accelergy() -> str:
+    """Which Accelergy is on the PATH, and when it was installed: energies depend on it."""
+    found = shutil.which("accelergy")
+    if found is None:
+        raise UserError("the files hold no ERT and accelergy is not on the PATH; see: paretocut doctor")
+    return f"{found} of {Path(found).resolve().stat().st_mtime_ns}"

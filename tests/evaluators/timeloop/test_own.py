@@ -1,0 +1,207 @@
+"""A user's own Timeloop files: knobs in their attributes, figures as the tool gives them, errors in one line."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from evaluators.mapper.energy import price
+from evaluators.memo import Memo
+from evaluators.sensor import SensorModel, SensorSettings
+from evaluators.system import System, SystemSettings
+from evaluators.timeloop.evaluate import MAPPER
+from evaluators.timeloop.own import OwnFiles, OwnSensor
+from evaluators.timeloop.render import SearchSettings, mapper_input, to_yaml
+from search_spaces import accelerators
+from search_spaces.errors import UserError
+from search_spaces.space import sensor_edge_space
+from tests.evaluators.timeloop.test_layers import NETWORK, SHAPE, SIMBA
+from tests.timeloop import StandIn
+
+BIND = (("PEAccuBuffer.entries", "accum_buffer_words"), ("GlobalBuffer.entries", "glb_kib*1024"))
+
+
+def own_files(folder: Path, bind: tuple[tuple[str, str], ...] = BIND) -> OwnFiles:
+    """What we write for simba_like, as somebody's own files; the problem in them belongs to another layer."""
+    document = mapper_input(price(SIMBA, "timeloop-be27768"), SHAPE, "lpddr4", SearchSettings())
+    document["problem"]["instance"]["P"] = 7
+    parts = {"arch.yaml": ("architecture",), "map.yaml": ("mapspace_constraints",), "energy.yaml": ("ERT", "ART")}
+    for name, keys in parts.items():
+        (folder / name).write_text(to_yaml({key: document[key] for key in keys}))
+    return OwnFiles(tuple(str(folder / name) for name in parts), bind)
+
+
+def settings(files: OwnFiles) -> SensorSettings:
+    return SensorSettings(operators="conv", dvfs="off", accelerator_model="timeloop", timeloop_files=files)
+
+
+def input_of(stand_in: StandIn, runs: Path) -> dict[str, Any]:
+    return yaml.safe_load((sorted(runs.iterdir())[-1] / "in.yaml").read_text())
+
+
+def test_figures_are_the_tools(stand_in: StandIn, tmp_path: Path) -> None:
+    """Two groups of the recorded layer; area from the files' table: components × instances."""
+    stand_in.does("simba_like_00")
+    sensor = OwnSensor(settings(own_files(tmp_path)), Memo())
+    costs = sensor.layer_costs(NETWORK, SIMBA, 200e6, "lpddr4")
+    assert costs.energy_j[0] == pytest.approx(2 * 186642533.76706752e-12, rel=1e-9)
+    assert costs.dram_j[0] == pytest.approx(2 * 60125696e-12)
+    assert costs.latency_s[0] == 2 * 110889 / 200e6
+    assert costs.energy_j[1] == 0, "the pool has no multiply-accumulates"
+    assert costs.energy_provenance.startswith("own table, counts by timeloop-mapper (sha256 ")
+    assert sensor.area_mm2(SIMBA, 200e6) == pytest.approx(price(SIMBA, "timeloop-be27768").area_mm2, rel=1e-9)
+    assert len(stand_in.folders) == 1
+    grid = sensor.layer_grid(NETWORK, SIMBA, [(200e6, "lpddr4"), (100e6, "lpddr4")])
+    assert np.array_equal(grid.latency_s[1], 2 * grid.latency_s[0])
+    assert np.array_equal(grid.energy_j[0], costs.energy_j)
+    assert grid.area_mm2[0] == sensor.area_mm2(SIMBA, 200e6)
+
+
+def test_knobs_go_where_they_are_bound(stand_in: StandIn, tmp_path: Path) -> None:
+    from evaluators.timeloop import Timeloop
+
+    stand_in.does("simba_like_00")
+    memo, runs = Memo(), tmp_path / "runs"
+    sensor = OwnSensor(settings(own_files(tmp_path)), memo, Timeloop(memo, runs=runs))
+    larger = accelerators.build("simba_like", {"glb_kib": 128, "accum_buffer_words": 256})
+    sensor.prepare(NETWORK, [larger])
+    written = input_of(stand_in, runs)
+    (system,) = written["architecture"]["subtree"]
+    entries = {part["name"]: part["attributes"].get("entries") for part in system["local"]}
+    assert (entries["GlobalBuffer"], entries["PEAccuBuffer"]) == (128 * 1024, 256)
+    assert written["problem"]["instance"]["P"] == 111, "the problem is ours"
+    assert written["mapper"]["num-threads"] == 1
+    sensor.prepare(NETWORK, [SIMBA, larger])
+    assert len(stand_in.folders) == 2, "another design is another run, the same one is not"
+
+
+def test_ranges_in_names_are_instances(tmp_path: Path) -> None:
+    tree = {"subtree": [{"name": "chip", "subtree": [{"name": "PE[0..167]", "local": [{"name": "spad[0..1]"}]}]}]}
+    (tmp_path / "arch.yaml").write_text(yaml.safe_dump({"architecture": tree}))
+    bind = (("PE.instances", "pe_cols*pe_rows"), ("spad.meshX", "pe_cols"), ("chip.technology", "node"))
+    files = OwnFiles((str(tmp_path / "arch.yaml"),), bind)
+    knobs = {"pe_cols": 4, "pe_rows": 3, "node": "40nm"}
+    (chip,) = files.document(knobs)["architecture"]["subtree"]
+    (pe,) = chip["subtree"]
+    assert chip["attributes"] == {"technology": "40nm"}
+    assert pe["name"] == "PE[0..11]"
+    assert pe["local"] == [{"name": "spad[0..1]", "attributes": {"meshX": 4}}]
+
+
+def test_a_layer_that_does_not_divide_does_not_map(stand_in: StandIn, tmp_path: Path) -> None:
+    stand_in.does("fail_simba_M21")
+    costs = OwnSensor(settings(own_files(tmp_path)), Memo()).layer_costs(NETWORK, SIMBA, 200e6, "lpddr4")
+    assert "not divisible" in costs.unmapped[0]
+    assert np.isnan(costs.energy_j[0])
+
+
+def test_changed_files_are_another_question(stand_in: StandIn, tmp_path: Path) -> None:
+    first = own_files(tmp_path)
+    (tmp_path / "map.yaml").write_text((tmp_path / "map.yaml").read_text() + "# other\n")
+    assert OwnFiles(first.files, first.bind) != first
+    system = System(NETWORK, SystemSettings(sensor=settings(first)), Memo())
+    stored = system.fingerprint()["settings"]["sensor"]["timeloop_files"]
+    assert stored["content"] == first.content
+
+
+def test_a_whole_study_runs_on_own_files(stand_in: StandIn, tmp_path: Path) -> None:
+    from dse import StudySpec
+    from dse.run import run_study
+
+    stand_in.does("simba_like_00")
+    space = sensor_edge_space(
+        NETWORK, accelerators=["simba_like"], pe_cols=[4], pe_rows=[4], glb_kib=[64, 128], input_buffer_scale=[1.0],
+        weight_buffer_scale=[1.0], clock_mhz=[100, 200], links=["1000base-t"],
+    )  # fmt: skip
+    files = own_files(tmp_path, (("GlobalBuffer.entries", "glb_kib*1024"),))
+    spec = StudySpec(NETWORK, space, SystemSettings(sensor=settings(files)))
+    result = run_study(spec, tmp_path / "out", memo=Memo())
+    assert len(result.front) > 0
+    assert any("own table" in says for says in result.provenance.values())
+    assert len(stand_in.folders) == 2
+
+
+@pytest.mark.parametrize(
+    ("bind", "says"),
+    [
+        ((("GlobalBuffer.entries", "glb_mib*1024"),), "no knob for GlobalBuffer.entries 'glb_mib'; did you mean"),
+        ((("Globalbuffer.entries", "glb_kib"),), "no component of the architecture 'Globalbuffer'; did you mean"),
+        ((("entries", "glb_kib"),), "COMPONENT.ATTRIBUTE"),
+    ],
+)
+def test_bad_bindings_get_one_line(bind: Any, says: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=says):
+        own_files(tmp_path, bind).document(dict(SIMBA.parameters))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("map.yaml", "architecture: {}\n", "has architecture again"),
+        ("arch.yaml", "other: 1\n", "has an architecture"),
+        ("arch.yaml", "architecture: !Container {}\n", "v0.4 needs its own front end"),
+        ("arch.yaml", "- 1\n", "should hold entries"),
+        ("energy.yaml", "ERT: {}\n", "need an ART"),
+    ],
+)
+def test_bad_files_get_one_line(name: str, text: str, says: str, stand_in: StandIn, tmp_path: Path) -> None:
+    files = own_files(tmp_path, ())
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UserError, match=says):
+        OwnSensor(settings(OwnFiles(files.files)), Memo())
+
+
+def test_what_own_files_need_is_said(stand_in: StandIn, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot read"):
+        OwnFiles((str(tmp_path / "nothing.yaml"),))
+    files = own_files(tmp_path, ())
+    with pytest.raises(UserError, match='dvfs="off"'):
+        SensorSettings(accelerator_model="timeloop", timeloop_files=files)
+    (tmp_path / "energy.yaml").write_text("components: []\n")
+    with pytest.raises(UserError, match="accelergy is not on the PATH"):
+        OwnSensor(settings(OwnFiles(files.files)), Memo())
+
+
+@pytest.mark.timeloop
+@pytest.mark.skipif(shutil.which(MAPPER) is None, reason=f"no {MAPPER} on the PATH")
+def test_the_real_tool_gives_what_it_gives_for_our_own_input(tmp_path: Path) -> None:
+    """The same architecture through both doors: as our template, and as somebody's files."""
+    own = OwnSensor(settings(own_files(tmp_path)), Memo()).layer_costs(NETWORK, SIMBA, 200e6, "lpddr4")
+    ours = SensorModel(
+        SensorSettings(operators="conv", dvfs="off", energy_table="timeloop-be27768", accelerator_model="timeloop"),
+        Memo(),
+    ).layer_costs(NETWORK, SIMBA, 200e6, "lpddr4")
+    assert own.cycles[0] == ours.cycles[0]
+    assert own.energy_j[0] == pytest.approx(ours.energy_j[0], rel=1e-9)
+
+
+@pytest.mark.timeloop
+@pytest.mark.skipif(shutil.which("accelergy") is None or shutil.which(MAPPER) is None, reason="no accelergy, no tool")
+def test_the_real_accelergy_prices_own_files(tmp_path: Path) -> None:
+    """A DRAM, an SRAM and a MAC; 512 pJ per 64-bit LPDDR4 access and 2.2 pJ per 16-bit MAC are Accelergy's own."""
+    dram = {
+        "name": "DRAM",
+        "class": "DRAM",
+        "attributes": {"type": "LPDDR4", "width": 64, "block-size": 4, "word-bits": 16},
+    }
+    sram = {"width": 64, "depth": 16384, "n_banks": 32, "n_rdwr_ports": 2, "block-size": 4, "word-bits": 16}
+    local = [
+        {"name": "buffer", "class": "SRAM", "attributes": sram},
+        {"name": "mac", "class": "intmac", "attributes": {"datawidth": 16}},
+    ]
+    chip = {"name": "chip", "attributes": {"technology": "45nm"}, "local": local}
+    tree = {"version": 0.3, "subtree": [{"name": "system", "local": [dram], "subtree": [chip]}]}
+    (tmp_path / "arch.yaml").write_text(yaml.safe_dump({"architecture": tree}, sort_keys=False))
+    (tmp_path / "map.yaml").write_text(yaml.safe_dump({"mapspace_constraints": {"targets": []}}))
+    files = OwnFiles(tuple(str(tmp_path / name) for name in ("arch.yaml", "map.yaml")))
+    sensor = OwnSensor(settings(files), Memo())
+    (answer,) = sensor._run([(SHAPE.one_group, SIMBA)])
+    levels = {level["name"]: level for level in answer["output"]["levels"]}
+    assert levels["DRAM"]["energy_pj"] == pytest.approx(512 * levels["DRAM"]["accesses"])
+    assert answer["output"]["mac_energy_pj"] == pytest.approx(2.20035 * SHAPE.one_group.macs, rel=1e-6)
+    assert 1 < sensor.area_mm2(SIMBA, 200e6) < 3
