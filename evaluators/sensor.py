@@ -75,7 +75,7 @@ class SensorSettings:
                 f"factors={self.factors!r}; leave out accelerator_model, or one of these"
             )
         if self.timeloop_files is not None and (self.accelerator_model, self.dvfs) != ("timeloop", "off"):
-            raise UserError('timeloop_files go with accelerator_model="timeloop" and dvfs="off": its figures as they are')
+            raise UserError('timeloop_files go with accelerator_model="timeloop" and dvfs="off": unscaled figures')
 
 
 _CHOICES: Mapping[str, tuple[str, ...]] = {
