@@ -1,6 +1,6 @@
 """Why clock and link rate are decisions: SqueezeNet V1.1's exact front, and what is left of it without the reasons.
 
-    python experiments/clock_and_link.py          prints the figures, draws results/clock-and-link/clock_and_link.png
+    python experiments/clock_and_link.py          prints the figures, draws results/clock-and-link/squeezenet.png
 
 Three exact studies of one space: as it is; with `dvfs="off"`, so that voltage and leakage do not depend on the clock;
 and with `phy_energy="active"`, so that a PHY costs nothing while it does not send.
@@ -9,6 +9,7 @@ and with `phy_energy="active"`, so that a PHY costs nothing while it does not se
 from __future__ import annotations
 
 import runpy
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dse import StudySpec
+from dse.cli import run_application
 from dse.files import write_atomic
 from dse.report.progress import StudyProgress
 from dse.result import StudyResult
@@ -85,20 +87,22 @@ def fronts(spec: StudySpec, folder: Path, memo: Memo, *, progress: Any = None) -
     }
 
 
-def designs(result: StudyResult) -> list[Mapping[str, Any]]:
-    """The knobs of every design on a front."""
-    return [result.design(indices) for indices in result.front.indices]
+def designs(result: StudyResult, knob: str = "link") -> list[Mapping[str, Any]]:
+    """The knobs of every design on a front; where it is about the clock, of those that compute on the sensor node."""
+    busy = result.front.column("accelerator_energy_j") > 0
+    chosen = result.front.indices[busy] if knob == "clock_mhz" else result.front.indices
+    return [result.design(indices) for indices in chosen]
 
 
 def on_front(result: StudyResult, knob: str) -> list[Any]:
     """The values of a knob that are on a front, in their own order."""
-    found = {knobs[knob] for knobs in designs(result)}
+    found = {knobs[knob] for knobs in designs(result, knob)}
     return [value for value in result.knobs[knob] if value in found]
 
 
 def widest(result: StudyResult, knob: str) -> dict[str, Any]:
     """The design of which most values of a knob are on the front, all other knobs equal."""
-    others = Counter(tuple((k, v) for k, v in knobs.items() if k != knob) for knobs in designs(result))
+    others = Counter(tuple((k, v) for k, v in knobs.items() if k != knob) for knobs in designs(result, knob))
     return dict(others.most_common(1)[0][0])
 
 
@@ -208,8 +212,9 @@ def plot(rows: list[AtClock], result: StudyResult, title: str, path: Path) -> No
             label=str(link),
             zorder=3,
         )
-    for clock in sorted({design["clock_mhz"] for design in knobs}):
-        i = min(i for i, design in enumerate(knobs) if design["clock_mhz"] == clock)
+    computes = result.front.column("accelerator_energy_j") > 0
+    for clock in on_front(result, "clock_mhz"):
+        i = min(i for i, design in enumerate(knobs) if design["clock_mhz"] == clock and computes[i])
         at = (result.front.row(i)["sensor_energy_j"] * 1e3, result.front.row(i)["latency_s"] * 1e3)
         right.annotate(f"{clock:g} MHz", at, xytext=(7, 3), textcoords="offset points", fontsize=7)
     right.set(xlabel="sensor energy per frame (mJ)", ylabel="end-to-end latency (ms)", xscale="log")
@@ -232,7 +237,7 @@ def main(
     console = Console(highlight=False, width=150)
     spec = runpy.run_path(str(Path(__file__).with_name(f"{script}.py")), run_name="question")["study"]()
     with Memo(default_cache_path()) as memo:
-        found = fronts(spec, out, memo, progress=StudyProgress())
+        found = fronts(spec, out / script, memo, progress=StudyProgress())
         result = found[AS_IT_IS]
         chosen = widest(result, "clock_mhz")
         clocks, cheapest = over_clocks(spec, result, chosen, memo), widest(result, "link")
@@ -266,10 +271,12 @@ def main(
     console.print(f"Link: {place} at {cheapest['clock_mhz']:g} MHz", table, sep="\n", markup=False)
     console.print(why_the_link(links, 1 / spec.settings.frame_rate_fps), "", sep="\n")
 
-    picture = out / "clock_and_link.png"
+    picture = out / f"{script}.png"
     write_atomic(picture, lambda path: plot(clocks, result, title, path))
-    console.print(f"figures: table and simulated as in {out}/as-it-is; drawn in {picture}")
+    console.print(f"figures: table and simulated as in {out / script}/as-it-is; drawn in {picture}")
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    application = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    application.command()(main)
+    sys.exit(run_application(application, sys.argv[1:], Path(__file__).name))
