@@ -20,7 +20,7 @@ from search_spaces.errors import UserError
 __all__ = ["application", "main", "run_application"]
 
 MODULES = (
-    "study", "results", "importance", "storage", "networks", "design", "mapper", "doctor", "verify", "profile",
+    "study", "results", "importance", "storage", "networks", "design", "mapper", "doctor", "verify", "profile", "split",
     "import_cnnparted",
 )  # fmt: skip
 

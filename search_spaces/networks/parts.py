@@ -1,0 +1,170 @@
+"""Head and tail of a network at a cut as files that run elsewhere: torch.export programs and ONNX."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from search_spaces.errors import UserError
+from search_spaces.types import Cut, Network
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["Parts", "write_parts"]
+
+Run = Callable[..., tuple["torch.Tensor", ...]]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The files of a split network, and how far their result is from the whole network's.
+
+    `difference` is the largest absolute difference over all elements of the output, for one random input, of head then
+    tail as programs of torch.export, `onnx_difference` of the ONNX files run by ONNX's reference evaluator (None where
+    none were written); `largest` the largest absolute element of the whole network's output.
+    """
+
+    network: str
+    cut: str
+    crossing: tuple[tuple[int, ...], ...]
+    files: tuple[str, ...]
+    difference: float
+    onnx_difference: float | None
+    largest: float
+    notes: tuple[str, ...] = ()
+
+
+def write_parts(network: Network, cut: Cut, folder: Path, *, onnx: bool = True) -> Parts:
+    """Write head.pt2, tail.pt2, head.onnx, tail.onnx and split.json into a folder, read them back and run them.
+
+    A part without an operator is not written: what it gives is what it is given. Networks that are known by name have
+    random weights, the user's own those that their code or file gives them. Raises UserError where a part cannot be
+    exported, or the parts together are not the network.
+    """
+    import torch
+
+    from search_spaces.networks import build_module
+    from search_spaces.networks.split import Splitter
+
+    notes: list[str] = []
+    if onnx and not (find_spec("onnx") and find_spec("onnxscript")):
+        onnx = False
+        notes.append("no ONNX files: they need pip install 'paretocut[onnx]'")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = build_module(network.name)
+        source = torch.rand(network.input.shape)
+    halves = Splitter(network, module).split(cut)
+    with torch.no_grad():
+        whole = _output(module(source.clone()))
+        crossing = halves.head(source.clone())
+    _make(folder)
+    files: list[str] = []
+    programs: list[Run] = []
+    graphs: list[Run] = []
+    head = halves.head if cut.layers else None
+    for name, half, inputs in (("head", head, (source,)), ("tail", halves.tail, crossing)):
+        if half is None:
+            continue
+        with _quiet(network.name, name):
+            program = torch.export.export(half, tuple(t.clone() for t in inputs))
+            torch.export.save(program, folder / f"{name}.pt2")
+            programs.append(torch.export.load(folder / f"{name}.pt2").module())
+            files.append(f"{name}.pt2")
+            if onnx:
+                torch.onnx.export(
+                    program, tuple(inputs), folder / f"{name}.onnx", dynamo=True, verbose=False, external_data=False
+                )
+                graphs.append(_onnx_runner(folder / f"{name}.onnx"))
+                files.append(f"{name}.onnx")
+    found = Parts(
+        network=network.name,
+        cut=cut.name,
+        crossing=tuple(tensor.shape for tensor in cut.tensors),
+        files=(*files, "split.json"),
+        difference=_difference(programs, source, whole),
+        onnx_difference=_difference(graphs, source, whole) if onnx else None,
+        largest=float(whole.abs().max()),
+        notes=tuple(notes),
+    )
+    (folder / "split.json").write_text(json.dumps(asdict(found), indent=1) + "\n", encoding="utf-8")
+    if not found.difference <= 1e-4 * max(found.largest, 1e-30):
+        raise UserError(
+            f"{network.name} cut after {cut.name!r} is not what it was: head then tail differ by up to "
+            f"{found.difference:g} from outputs of up to {found.largest:g}; the files in {folder} are of no use"
+        )
+    return found
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "split.json").write_text("", encoding="utf-8")
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UserError(f"cannot write the parts into {folder}: {reason}; choose another --out") from None
+
+
+def _output(result: Any) -> torch.Tensor:
+    """The one tensor that a network gives, alone or in a dictionary or tuple."""
+    import torch
+
+    if isinstance(result, torch.Tensor):
+        return result
+    (only,) = result.values() if isinstance(result, dict) else result
+    return _output(only)
+
+
+def _difference(runs: list[Run], source: torch.Tensor, whole: torch.Tensor) -> float:
+    """The largest absolute difference of the parts one after the other from the whole."""
+    import torch
+
+    values: tuple[torch.Tensor, ...] = (source.clone(),)
+    with torch.no_grad():
+        for run in runs:
+            values = run(*values)
+    return float((values[0].reshape(whole.shape) - whole).abs().max())
+
+
+def _onnx_runner(path: Path) -> Run:
+    """Runs an ONNX file with ONNX's own reference implementation: slow, and independent of torch."""
+    import onnx
+    import torch
+    from onnx.reference import ReferenceEvaluator
+
+    session = ReferenceEvaluator(onnx.load(str(path)))
+
+    def run(*inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        feeds = dict(zip(session.input_names, (t.numpy() for t in inputs), strict=True))
+        return tuple(torch.from_numpy(array) for array in session.run(None, feeds))
+
+    return run
+
+
+@contextlib.contextmanager
+def _quiet(network: str, part: str) -> Iterator[None]:
+    """Keeps the exporters' own talk off the screen; what fails becomes one line."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    except OSError as error:
+        raise UserError(f"cannot write the {part} of {network}: {error}; choose another --out") from None
+    except UserError:
+        raise
+    except Exception as error:  # the exporters raise many types
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(f"the {part} of {network} cannot be exported: {first}") from None
+    finally:
+        logging.disable(before)

@@ -1,0 +1,100 @@
+"""Ten torchvision families go the whole way: trace, cuts in three modes, every template, edge, split and re-join."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from evaluators import edge
+from evaluators.memo import Memo
+from evaluators.system import System, SystemSettings
+from search_spaces import accelerators
+from search_spaces.errors import IllegalDesign
+from search_spaces.networks import build_module, load
+from search_spaces.networks.split import Splitter
+from search_spaces.space import sensor_edge_space
+from search_spaces.types import CutMode
+
+FAMILIES = {
+    "alexnet": (1, 3, 64, 64),
+    "efficientnet_b0": (1, 3, 32, 32),
+    "fcn_resnet50": (1, 3, 32, 32),
+    "googlenet": (1, 3, 32, 32),
+    "mobilenet_v2": (1, 3, 32, 32),
+    "mobilenet_v3_large": (1, 3, 32, 32),
+    "resnet18": (1, 3, 32, 32),
+    "resnet50": (1, 3, 32, 32),
+    "squeezenet1_1": (1, 3, 35, 35),
+    "vgg16": (1, 3, 32, 32),
+}
+QUICK = ("resnet18", "squeezenet1_1")
+MODES: tuple[CutMode, ...] = ("block", "tensor", "frontier")
+
+
+def families() -> list[object]:
+    """All ten; the default set runs two of them."""
+    return [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tiny tensors: more threads would only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def memo() -> Iterator[Memo]:
+    with Memo() as shared:
+        yield shared
+
+
+@pytest.mark.parametrize("name", families())
+def test_head_then_tail_is_the_network_at_every_cut_of_every_mode(name: str) -> None:
+    shape = FAMILIES[name]
+    module = build_module(name)
+    source = torch.rand(shape, generator=torch.Generator().manual_seed(7))
+    with torch.inference_mode():
+        whole = module(source.clone())
+        whole = whole["out"] if isinstance(whole, dict) else whole
+        seen: set[frozenset[int]] = set()
+        for mode in MODES:
+            network = load(name, shape, mode, max_cuts=200)
+            splitter = Splitter(network, module)
+            for cut in network.cuts:
+                if cut.layers in seen:
+                    continue
+                seen.add(cut.layers)
+                halves = splitter.split(cut)
+                crossing = halves.head(source.clone())
+                assert [tuple(t.shape) for t in crossing] == [t.shape for t in cut.tensors], cut.name
+                (result,) = crossing if halves.tail is None else halves.tail(*crossing)
+                assert torch.equal(result, whole), (mode, cut.name)
+
+
+@pytest.mark.parametrize("name", families())
+def test_every_template_and_a_roofline_cost_it_in_three_modes(name: str, memo: Memo) -> None:
+    """A template may be unable to map a layer; then the reason is said, and the cuts before it have a cost."""
+    found = {mode: load(name, FAMILIES[name], mode, max_cuts=60) for mode in MODES}
+    for network in found.values():
+        seconds = edge.profile(network, "jetson-tx2").latency_s
+        assert seconds[0] == max(seconds) > 0
+    network = found["tensor"]
+    for template in accelerators.names():
+        space = sensor_edge_space(network, accelerators=(template,), clock_mhz=(50,), links=("1000base-t",))
+        system = System(network, SystemSettings(), memo)
+        legal = 0
+        for cut in range(0, len(network.cuts), max(1, len(network.cuts) // 4)):
+            point = space.decode((cut,) + (0,) * (len(space.knobs) - 1))
+            try:
+                metrics = system.metrics(point)
+            except IllegalDesign as error:
+                assert str(error)
+                continue
+            legal += 1
+            assert metrics["latency_s"] > 0 and metrics["sensor_energy_j"] > 0
+        assert legal >= 1
