@@ -16,7 +16,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-__all__ = ["BEAT_SECONDS", "STALE_SECONDS", "Heart", "Watch", "is_alive", "this_process"]
+__all__ = ["BEAT_SECONDS", "STALE_SECONDS", "Heart", "Watch", "is_alive", "runs", "this_process"]
 
 BEAT_SECONDS = 10.0
 STALE_SECONDS = 60.0
@@ -40,6 +40,11 @@ def _started(pid: int) -> str | None:
         os.kill(pid, 0)
         return "?"  # no /proc here
     return None
+
+
+def runs(pid: int) -> bool:
+    """Whether there is a process of this number on this machine."""
+    return _started(pid) is not None
 
 
 def this_process() -> str:

@@ -16,9 +16,10 @@ from dse.algorithms._optuna import OptunaProposer
 from dse.algorithms.exact import Baselines, check_mappings, enumerate_space, table
 from dse.front import FrontStream
 from dse.interrupt import Interrupts
+from dse.locks import held, working
 from dse.result import Session, StudyResult, result_of
 from dse.run_architectures import run_architectures
-from dse.store import Store, TableStore, held, open_store, working
+from dse.store import Store, TableStore, open_store
 from dse.study import Evaluator, StudySpec, Trial
 from search_spaces.errors import IllegalDesign, UserError
 from search_spaces.space import ARCHITECTURE_KNOBS

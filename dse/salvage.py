@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from dse import algorithms
+from dse.database import DamagedError
 from dse.files import read_json
-from dse.store import DATABASE, DamagedError, TableStore, held, read_store, working
+from dse.locks import held, working
+from dse.store import DATABASE, TableStore, read_store
 from dse.store_optuna import ADOPTED, FINGERPRINT, ILLEGAL, POSITION, QUESTION
 from dse.store_optuna_file import OptunaFile
 from dse.study import Trial, fingerprint

@@ -9,8 +9,8 @@ from typing import Any
 from rich.table import Table
 
 from dse.files import read_json
+from dse.locks import is_locked
 from dse.result import read_result
-from dse.store import is_locked
 from search_spaces.errors import UserError
 
 __all__ = ["status_of", "status_table"]

@@ -7,39 +7,21 @@ absent; a batch is one transaction (WAL, synchronous=NORMAL: a killed process lo
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from dse.files import make_folder, sync_folder, unusable
+from dse.database import DamagedError, connect, create_database, explained
 from dse.study import Trial, differences, fingerprint
 from search_spaces.errors import UserError
 
 if TYPE_CHECKING:
     from dse.adopt import Evaluate
 
-__all__ = [
-    "DATABASE",
-    "DamagedError",
-    "Store",
-    "TableStore",
-    "connect",
-    "create_database",
-    "held",
-    "is_locked",
-    "is_study",
-    "open_store",
-    "read_store",
-    "stored_kind",
-    "studies_in",
-    "working",
-]
+__all__ = ["DATABASE", "Store", "TableStore", "is_study", "open_store", "read_store", "stored_kind", "studies_in"]
 
 DATABASE = "study.db"
 FORMAT = 1
@@ -62,17 +44,6 @@ OWN_TABLES = {
     },
 }  # fmt: skip
 """What each kind of study cannot be without."""
-
-
-class DamagedError(UserError):
-    """A study's file that was whole once."""
-
-    def __init__(self, path: Path, reason: object) -> None:
-        shown = " ".join(str(reason).split())
-        super().__init__(
-            f"{path} is damaged ({shown}); keep what is whole in it: paretocut recover {path.parent}; "
-            "or choose another --out"
-        )
 
 
 class Store(Protocol):
@@ -114,57 +85,12 @@ class Store(Protocol):
     def close(self) -> None: ...
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """A connection to a file that exists: waits for other writers and commits durably without an fsync per page.
-
-    In a folder that may not be written to, SQLite could not even read a database with a log; so this says that
-    nobody changes it.
-    """
-    path = path.resolve()
-    finished = not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists()
-    options = "mode=ro&immutable=1" if finished else "mode=rw"
-    connection = sqlite3.connect(f"{path.as_uri()}?{options}", uri=True, timeout=60.0, check_same_thread=False)
-    connection.execute("PRAGMA synchronous=NORMAL")
-    return connection
-
-
-def create_database(path: Path, fill: Callable[[Path], None], *, replace: bool = False) -> None:
-    """Let `fill` make a database under a temporary name, then link it into place: whole, or not there at all.
-
-    One that is there already is an error unless it is to be replaced.
-    """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
-    try:
-        connection = sqlite3.connect(temporary)
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.close()
-        fill(temporary)
-        # The last connection to close checkpoints the log into the file; what is left is one whole file.
-        connection = sqlite3.connect(temporary)
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        connection.close()
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        if replace:
-            for part in ("-wal", "-shm"):  # of the old file: SQLite would take the log for the new one's
-                path.with_name(path.name + part).unlink(missing_ok=True)
-            temporary.replace(path)
-        else:
-            os.link(temporary, path)
-        sync_folder(path.parent)
-    except OSError as error:
-        raise unusable(path, error) from None
-    finally:
-        for leftover in path.parent.glob(f"{temporary.name}*"):
-            leftover.unlink(missing_ok=True)
-
-
 def stored_kind(folder: Path) -> str | None:
     """The kind "table" or "optuna", None where there is no study; DamagedError, or UserError for a foreign file."""
     path = folder / DATABASE
     if not path.exists():
         return None
-    with _explained(path):
+    with explained(path):
         connection = connect(path)
         try:
             check = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
@@ -183,16 +109,6 @@ def stored_kind(folder: Path) -> str | None:
     raise UserError(f"{path} is not a study of paretocut; choose another --out")
 
 
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        raise UserError(f"cannot use {path}: {error}; choose another --out") from None
-    except sqlite3.DatabaseError as error:
-        raise DamagedError(path, error) from None
-
-
 class TableStore:
     """Trials in one plain table: position, knob indices, metrics as JSON, state, reason.
 
@@ -203,7 +119,7 @@ class TableStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with _explained(path):
+        with explained(path):
             self._connection = connect(path)
             row = self._connection.execute("SELECT format, fields FROM question").fetchone()
         if row is None or row[0] != FORMAT:
@@ -239,7 +155,7 @@ class TableStore:
 
     def trials(self) -> list[Trial]:
         """All finished trials in the order of their positions."""
-        with _explained(self.path):
+        with explained(self.path):
             rows = self._connection.execute(
                 "SELECT position, indices, metrics, reason FROM trial ORDER BY position"
             ).fetchall()
@@ -275,7 +191,7 @@ class TableStore:
         """
         from bisect import bisect_right
 
-        with _explained(self.path):
+        with explained(self.path):
             if not self._connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'span'").fetchone():
                 return []
             positions = [row[0] for row in self._connection.execute("SELECT position FROM trial ORDER BY position")]
@@ -286,7 +202,7 @@ class TableStore:
 
     def state(self) -> dict[str, Any] | None:
         """Whatever else the algorithm has to remember between runs (`exact`: how far it is)."""
-        with _explained(self.path):
+        with explained(self.path):
             row = self._connection.execute("SELECT content FROM state").fetchone()
         return json.loads(row[0]) if row else None
 
@@ -296,7 +212,7 @@ class TableStore:
         Noted with the trials is the time they took: since the commit before, or since the file was opened.
         """
         now = time.time()
-        with _explained(self.path), self._connection:
+        with explained(self.path), self._connection:
             self._connection.executemany("DELETE FROM trial WHERE position = ?", [(p,) for p in dropped])
             self._connection.executemany("INSERT INTO trial VALUES (?, ?, ?, ?, ?)", [_row(t) for t in added])
             if added:
@@ -406,69 +322,3 @@ def _sweep(folder: Path) -> None:
     for pattern in (".study.*.tmp.db*", ".front.*.tmp.*", ".run.*.tmp.json"):
         for leftover in folder.glob(pattern):
             leftover.unlink(missing_ok=True)
-
-
-@contextmanager
-def working(folder: Path, *, alone: bool, note: Callable[[str], None]) -> Iterator[None]:
-    """Hold the folder for this process, `alone` or with others that share its study; UserError where that is taken."""
-    make_folder(folder)
-    with _open(folder / ".lock") as file:
-        others = processes(file)
-        if not _take(file, fcntl.LOCK_EX if alone else fcntl.LOCK_SH):
-            holder = ", ".join(map(str, processes(file))) or "?"
-            raise UserError(f"process {holder} is working in {folder}; wait for it to end or choose another --out")
-        if others and not alone:
-            note(f"process {', '.join(map(str, others))} is working on this study too: sharing the designs to evaluate")
-        with held(folder):
-            text = "".join(f"{pid}\n" for pid in [*processes(file), os.getpid()])
-            file.seek(0)
-            file.truncate()
-            file.write(text)
-            file.flush()
-        yield
-
-
-@contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Wait for the moment in which this process alone makes or writes files in the folder."""
-    with _open(folder / ".files.lock") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _open(path: Path) -> IO[str]:
-    try:
-        return path.open("a+")
-    except OSError as error:
-        raise unusable(path, error) from None
-
-
-def processes(file: IO[str]) -> list[int]:
-    """Of the processes that wrote themselves into a lock's file, those that still run."""
-    file.seek(0)
-    found = [int(line) for line in file.read().split() if line.isdigit()]
-    return [pid for pid in dict.fromkeys(found) if pid != os.getpid() and Path(f"/proc/{pid}").exists()]
-
-
-def _take(file: IO[str], kind: int, attempts: int = 5) -> bool:
-    """Lock a file unless another process holds on to it; `is_locked` of others lasts for a moment only."""
-    for _ in range(attempts):
-        try:
-            fcntl.flock(file, kind | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            time.sleep(0.02)
-    return False
-
-
-def is_locked(folder: Path) -> list[int] | None:
-    """The processes that are working in this folder (none named where they did not say); None where nobody is."""
-    try:
-        with (folder / ".lock").open() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return processes(file)
-    except OSError:
-        pass
-    return None

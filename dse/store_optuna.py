@@ -24,8 +24,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dse.database import DamagedError
 from dse.presence import STALE_SECONDS, Heart, Watch, this_process
-from dse.store import DamagedError
 from dse.study import Trial, fingerprint, parse_constraint
 from evaluators.costs import METRICS
 from search_spaces.errors import UserError

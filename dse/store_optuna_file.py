@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dse.store import connect, create_database
+from dse.database import connect, create_database
 from dse.store_optuna import OWNER, POSITION, OptunaStore, damaged, dispose, explained, new_study
 from dse.study import Trial
 from search_spaces.errors import UserError

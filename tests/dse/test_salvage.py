@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from dse.cli import application, run_application
+from dse.database import DamagedError
 from dse.report import write_results
 from dse.result import read_result
 from dse.run import run_study
 from dse.salvage import records, recover, whole_question, whole_trials
-from dse.store import DamagedError, read_store
+from dse.store import read_store
 from dse.study import StudySpec, Trial
 from search_spaces.errors import UserError
 from tests.dse import fakes

@@ -1,0 +1,83 @@
+"""Who works in a folder of results: locks that a killed process leaves open."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from dse.files import make_folder, unusable
+from dse.presence import runs
+from search_spaces.errors import UserError
+
+__all__ = ["held", "is_locked", "working"]
+
+
+@contextmanager
+def working(folder: Path, *, alone: bool, note: Callable[[str], None]) -> Iterator[None]:
+    """Hold the folder for this process, `alone` or with others that share its study; UserError where that is taken."""
+    make_folder(folder)
+    with _open(folder / ".lock") as file:
+        others = _processes(file)
+        if not _take(file, fcntl.LOCK_EX if alone else fcntl.LOCK_SH):
+            holder = ", ".join(map(str, _processes(file))) or "?"
+            raise UserError(f"process {holder} is working in {folder}; wait for it to end or choose another --out")
+        if others and not alone:
+            note(f"process {', '.join(map(str, others))} is working on this study too: sharing the designs to evaluate")
+        with held(folder):
+            text = "".join(f"{pid}\n" for pid in [*_processes(file), os.getpid()])
+            file.seek(0)
+            file.truncate()
+            file.write(text)
+            file.flush()
+        yield
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Wait for the moment in which this process alone makes or writes files in the folder."""
+    with _open(folder / ".files.lock") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _open(path: Path) -> IO[str]:
+    try:
+        return path.open("a+")
+    except OSError as error:
+        raise unusable(path, error) from None
+
+
+def _processes(file: IO[str]) -> list[int]:
+    """Of the processes that wrote themselves into a lock's file, those that still run."""
+    file.seek(0)
+    found = [int(line) for line in file.read().split() if line.isdigit()]
+    return [pid for pid in dict.fromkeys(found) if pid != os.getpid() and runs(pid)]
+
+
+def _take(file: IO[str], kind: int, attempts: int = 5) -> bool:
+    """Lock a file unless another process holds on to it; `is_locked` of others lasts for a moment only."""
+    for _ in range(attempts):
+        try:
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            time.sleep(0.02)
+    return False
+
+
+def is_locked(folder: Path) -> list[int] | None:
+    """The processes that are working in this folder (none named where they did not say); None where nobody is."""
+    try:
+        with (folder / ".lock").open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return _processes(file)
+    except OSError:
+        pass
+    return None
