@@ -446,8 +446,8 @@ class System:
         if self._keeps_all:
             mapped = [self._layers_before(cut) for cut in cuts if not blocked[cut]]
             counted = len(ways) * sum(
-                prod(int(size) for size in sizes[layers] if size)
-                for sizes, illegal in zip(grid.sizes, grid.illegal, strict=True)
+                prod(sizes[layers].tolist())
+                for sizes, illegal in zip(np.maximum(grid.sizes, 1), grid.illegal, strict=True)
                 for layers in mapped
                 if illegal is None
             )

@@ -136,21 +136,26 @@ class Baselines:
         self._constraints = spec.constraints
         self._best = {baseline.label: baseline for baseline in known}
 
-    def wanted(self, cuts: np.ndarray, legal: np.ndarray, feasible: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Which designs may be better than the baselines so far, from bounds on their objectives: boolean (n,).
-
-        `cuts` (n,) are indices of the cut knob, `values` (n, objectives) the least that each objective can be.
-        """
-        wanted = np.zeros(len(cuts), dtype=bool)
+    def wanted(self, grid: _Grid) -> np.ndarray:
+        """Which designs may be better than the baselines so far, their metrics being bounds at least: boolean (n,)."""
+        wanted = np.zeros(grid.size, dtype=bool)
+        cuts = grid.cells(np.arange(grid.size))[:, 0]
         for place, cut in self._places.items():
-            for k, objective in enumerate(self._objectives):
+            for objective in self._objectives:
                 known = self._best.get(f"{place}, least {objective}")
-                better = np.full(len(cuts), True)
+                better = np.full(grid.size, True)
                 if known is not None:
-                    as_good = values[:, k] <= known.metrics[objective]
-                    better = (feasible | as_good) if known.broken else (feasible & as_good)
-                wanted |= better & legal & (cuts == cut)
+                    less, equal = np.zeros(grid.size, dtype=bool), np.full(grid.size, True)
+                    for name in self._order(objective):
+                        less |= equal & (grid.column(name) < known.metrics[name])
+                        equal &= grid.column(name) == known.metrics[name]
+                    better = (grid.feasible | less) if known.broken else (grid.feasible & less)
+                wanted |= better & grid.legal & (cuts == cut)
         return wanted
+
+    def _order(self, objective: str) -> list[str]:
+        """By what the best design for an objective is chosen, the first first."""
+        return [objective, *(o for o in self._objectives if o != objective), "area_mm2"]
 
     def add(self, table: Table) -> None:
         for place, cut in self._places.items():
@@ -159,8 +164,7 @@ class Baselines:
                 continue
             for objective in self._objectives:
                 # A feasible design first, then the least objective, then the others, area, and the knobs' order.
-                order = [objective, *(o for o in self._objectives if o != objective), "area_mm2"]
-                keys = [table.metrics[rows, table.columns.index(name)] for name in reversed(order)]
+                keys = [table.metrics[rows, table.columns.index(name)] for name in reversed(self._order(objective))]
                 keys.append(~table.feasible[rows])
                 self._offer(table, int(rows[np.lexsort(keys)[0]]), f"{place}, least {objective}", objective)
 
@@ -173,8 +177,7 @@ class Baselines:
             self._best[label] = offered
 
     def _key(self, baseline: Baseline, objective: str) -> tuple[Any, ...]:
-        others = [baseline.metrics[o] for o in self._objectives if o != objective]
-        return bool(baseline.broken), baseline.metrics[objective], *others, baseline.metrics["area_mm2"]
+        return bool(baseline.broken), *(baseline.metrics[name] for name in self._order(objective))
 
     def all(self) -> tuple[Baseline, ...]:
         """The baselines, those that are one design for several objectives joined."""
@@ -266,21 +269,15 @@ class _Enumeration:
         rows = np.flatnonzero(grid.feasible)
         found = grid.table(rows[stream.surviving(grid.values(self._spec.objectives, rows))])
         stream.add(found.indices, found.metrics)
-        rows = np.arange(grid.size)
-        values = grid.values(self._spec.objectives, rows)
-        wanted = self.baselines.wanted(grid.cells(rows)[:, 0], grid.legal, grid.feasible, values)
-        self.baselines.add(grid.table(np.flatnonzero(wanted)))
+        self.baselines.add(grid.table(np.flatnonzero(self.baselines.wanted(grid))))
         self.counts += grid.counts
 
     def _add_combinations(self, grid: _Grid, architecture: Sequence[int], combinations: int) -> None:
         spec, columns = self._spec, (*grid.columns, *MAPPING_COLUMNS)
         stream = self._front_so_far(columns)
-        everything = np.arange(grid.size)
-        bounds = grid.values(spec.objectives, everything)
         beaten = grid.feasible.copy()
-        beaten[grid.feasible] = stream.beats(bounds[grid.feasible])
-        wanted = self.baselines.wanted(grid.cells(everything)[:, 0], grid.legal, grid.feasible, bounds)
-        rows = np.flatnonzero((grid.feasible & ~beaten) | wanted)
+        beaten[beaten] = stream.beats(grid.values(spec.objectives, np.flatnonzero(grid.feasible)))
+        rows = np.flatnonzero((grid.feasible & ~beaten) | self.baselines.wanted(grid))
         if len(rows):
             found = self._evaluator.combinations(spec.space, architecture, grid.cells(rows))
             metrics = np.stack([*(found.metrics[name] for name in grid.columns), found.point, found.changed], axis=1)
