@@ -41,6 +41,10 @@ BASELINE_ARCHITECTURES = 200
 """Of how many architectures on a heuristic's front the baselines are taken."""
 
 
+NOTE_SECONDS = 10.0
+"""How often a run says that it is still measuring its edge node."""
+
+
 class Progress(Protocol):
     """What a run tells whoever watches it; `done` and `total` count designs."""
 
@@ -150,7 +154,7 @@ def run_study(
     progress = progress or Silent()
     interrupts = interrupts or Interrupts()
     if evaluator is None:
-        evaluator, memo = _system(spec, memo, sensor_model)
+        evaluator, memo = _system(spec, memo, sensor_model, progress)
     deadline = None if time_limit is None else started + time_limit
     run = Run(spec, evaluator, memo, budget, workers, deadline, progress, interrupts)
     question = spec.question(evaluator.fingerprint())
@@ -192,7 +196,9 @@ def _check(budget: int | None, workers: int, time_limit: float | None) -> None:
         raise UserError(f"a time limit is a number of seconds above 0, not {time_limit:g}")
 
 
-def _system(spec: StudySpec, memo: Memo | None, sensor_model: Sensor | None) -> tuple[Any, Memo]:
+def _system(
+    spec: StudySpec, memo: Memo | None, sensor_model: Sensor | None, progress: Progress
+) -> tuple[Any, Memo]:
     from evaluators.memo import Memo as Table
     from evaluators.memo import default_cache_path
     from evaluators.system import System
@@ -204,7 +210,24 @@ def _system(spec: StudySpec, memo: Memo | None, sensor_model: Sensor | None) -> 
     if spec.settings.sensor.mapping == "pareto":
         check_mappings(spec)
     memo = memo if memo is not None else Table(default_cache_path())
-    return System(spec.network, spec.settings, memo, sensor_model=sensor_model), memo
+    told = _measuring(progress)
+    system = System(spec.network, spec.settings, memo, sensor_model=sensor_model, edge_progress=told)
+    if unknown and spec.settings.edge.startswith("profile:") and not system.edge_power_w:
+        raise UserError(f"{unknown[0]} needs the power of the edge node, which its profile lacks: edge_power_w=…")
+    return system, memo
+
+
+def _measuring(progress: Progress) -> Callable[[int, int], None]:
+    """Says now and then how far the measurement of an edge node is, which comes before the first design."""
+    last = time.monotonic()
+
+    def told(done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last > NOTE_SECONDS:
+            last = time.monotonic()
+            progress.note(f"measuring the edge node: {done:,} of {total:,}")
+
+    return told
 
 
 def _search(run: Run, store: Store) -> str:

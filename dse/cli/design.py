@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from dse.cli._options import AsJson, Cache, open_memo
+from dse.cli._progress import counting
 from dse.cli.mapper import parse_settings
 from dse.cli.networks import parse_shape
 from dse.console import console
@@ -152,8 +153,8 @@ def evaluate(
     traced = load(network, None if input_shape is None else parse_shape(input_shape), words["cut_mode"])
     given = parse_settings(parameters)
     point = design_point(traced, cut, accelerator, given, clock_mhz=clock_mhz, dram=dram, link=link)
-    with open_memo(cache) as memo:
-        evaluation = System(traced, settings, memo).evaluate(point)
+    with open_memo(cache) as memo, counting("measuring the edge node") as told:
+        evaluation = System(traced, settings, memo, edge_progress=told).evaluate(point)
     if as_json:
         head = {"network": traced.name, "input": list(traced.input.shape), "cut_mode": traced.cut_mode}
         broken = {"breaks": [str(constraint) for constraint in _broken(evaluation)]}

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.progress import Progress
 from rich.table import Column, Table
 
 from dse.cli._options import AsJson, Cache, open_memo
+from dse.cli._progress import counting
 from dse.cli.networks import NETWORK, parse_shape
 from dse.console import console
 from dse.files import write_atomic
 from search_spaces.errors import UserError
 
 __all__ = ["register"]
-
-LINE_SECONDS = 10.0
-"""How often a line is written where the output is no terminal."""
 
 Network = Annotated[str, typer.Argument(help=NETWORK)]
 Input = Annotated[str | None, typer.Option("--input", help="Input shape, such as 1x3x224x224.")]
@@ -89,7 +84,7 @@ def profile(
         typer.echo(f"    python3 {script.name} --out board.json --device cuda")
         return
     share = None if precision is None else _share(precision)
-    with open_memo(cache) as memo, _progress(f"profiling {network}") as told:
+    with open_memo(cache) as memo, counting(f"profiling {network}") as told:
         found = edge.measure(
             traced, device, runs=runs, threads=threads, method=method, precision=share, memo=memo, progress=told
         )
@@ -232,23 +227,3 @@ def _write(path: Path, text: str, option: str) -> None:
 
 def _fill(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal, elsewhere a line now and then, on stderr."""
-    screen = console(stderr=True)
-    if screen.is_terminal:
-        with Progress(console=screen, transient=True) as bar:
-            task = bar.add_task(what)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
-        return
-    last = time.monotonic()
-
-    def line(done: int, total: int) -> None:
-        nonlocal last
-        if time.monotonic() - last > LINE_SECONDS:
-            last = time.monotonic()
-            screen.print(f"{what}: {done} of {total}")
-
-    yield line

@@ -90,3 +90,48 @@ def test_bad_input_is_one_line(
 ) -> None:
     assert words in refused(capsys, *arguments)
     assert list(here.iterdir()) == []
+
+
+def test_a_study_says_that_it_is_measuring(monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
+    from dse import run as runs
+    from dse.study import StudySpec
+    from evaluators.memo import Memo
+    from evaluators.system import SystemSettings
+    from search_spaces.networks import load
+    from search_spaces.space import sensor_edge_space
+
+    notes: list[str] = []
+
+    class Noting(runs.Silent):
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+    monkeypatch.setattr(runs, "NOTE_SECONDS", -1.0)
+    network = load("lenet5")
+    space = sensor_edge_space(
+        network, accelerators=("simba_like",), pe_cols=(2,), pe_rows=(4,), clock_mhz=(100,), tensor_bits=(16, 8)
+    )
+    settings = SystemSettings(edge="measured:cpu", edge_runs=2, edge_threads=1)
+    with Memo() as memo:
+        result = runs.run_study(StudySpec(network, space, settings), here / "out", memo=memo, progress=Noting())
+    assert "measuring the edge node: 0 of 2" in notes
+    designs = [result.design(indices) for indices in result.front.indices]
+    assert {design["tensor_bits"] for design in designs if design["cut"] == "Identity"} == {8}
+
+
+def test_an_objective_needs_the_power_that_a_profile_lacks(here: Path) -> None:
+    from dse.run import run_study
+    from dse.study import StudySpec
+    from evaluators.memo import Memo
+    from evaluators.system import SystemSettings
+    from search_spaces.errors import UserError
+    from search_spaces.networks import load
+    from search_spaces.space import sensor_edge_space
+
+    run("profile", "lenet5", "--runs", "1", "--threads", "1", "--power-w", "0", "--out", "here.json")
+    network = load("lenet5")
+    spec = StudySpec(
+        network, sensor_edge_space(network), SystemSettings(edge="profile:here.json"), ("total_energy_j", "latency_s")
+    )
+    with Memo() as memo, pytest.raises(UserError, match="total_energy_j needs the power of the edge node"):
+        run_study(spec, here / "out", memo=memo)
