@@ -11,6 +11,7 @@ summed up into their combinations; the others are counted as beaten by their bou
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from dse.study import Constraint, Evaluator, StudySpec
 
 __all__ = ["ALGORITHM", "Baselines", "Table", "check_mappings", "design_of", "enumerate_space", "table"]
+
+COMMIT_SECONDS = 1.0
+"""A batch that takes longer than this is committed in parts."""
 
 _POINTS_PER_DESIGN = 2**20
 """Combinations of one design have the positions from design × this."""
@@ -331,9 +335,10 @@ def enumerate_space(run: Run, store: TableStore) -> str:
     best = [Baseline.from_json(b) for b in state["best"]]
     found = _Enumeration(spec, run.evaluator, counts, best, stored)
     committed = visited = int(state["next"])
+    last_commit = time.monotonic()
 
     def commit() -> None:
-        nonlocal committed, kept
+        nonlocal committed, kept, last_commit
         front, new = found.front(kept)
         state = {
             "next": visited,
@@ -346,7 +351,7 @@ def enumerate_space(run: Run, store: TableStore) -> str:
             store.replace(new, sorted(kept - front), state)
             kept = front
             run.new += per_architecture * (visited - committed)
-            committed = visited
+            committed, last_commit = visited, time.monotonic()
 
     remaining = islice(space.architectures(), visited, None)
     while batch := list(islice(remaining, ALGORITHM.batch_size)):
@@ -357,6 +362,8 @@ def enumerate_space(run: Run, store: TableStore) -> str:
             run.progress.update(found.counts.designs, found.size, run.memo_hits)
             if run.out_of_time:
                 break
+            if time.monotonic() - last_commit > COMMIT_SECONDS:
+                commit()
         commit()
         if run.out_of_time and visited < n_architectures:
             return "time limit"
