@@ -99,7 +99,10 @@ def _front(
 
 
 def _compare(
-    folders: Annotated[list[Path], typer.Argument(help="Two or more folders of results; one with --published.")],
+    folders: Annotated[
+        list[Path],
+        typer.Argument(help="Two or more folders of results, or a folder that holds them; one with --published."),
+    ],
     plot: Annotated[Path | None, typer.Option(help="Where to draw the fronts.", show_default="no plot")] = None,
     published: Annotated[
         Path | None, typer.Option(help="A result table of CNNParted, to be shown beside.", show_default="none")
@@ -121,11 +124,15 @@ def _compare(
     from dse.published import beside, read_published
     from dse.report.comparison import comparison_csv, comparison_tables
     from dse.report.published import published_table
+    from dse.store import is_study, studies_in
 
-    if len(folders) < 2 and published is None:
+    studies: list[Path] = []
+    for folder in folders:
+        studies += [folder] if is_study(folder) else studies_in(folder) or [folder]
+    if len(studies) < 2 and published is None:
         raise UserError("compare takes two or more folders of results")
     points = None if published is None else read_published(published)
-    comparison = compare(folders)
+    comparison = compare(studies)
     shown = {
         str(entry.result.folder): beside(points, entry.result)
         for group in comparison.groups
@@ -144,8 +151,8 @@ def _compare(
         return
     screen = console()
     screen.print(comparison_tables(comparison))
-    for folder, rows in shown.items():
-        screen.print(published_table(rows, str(published), folder))
+    for name, rows in shown.items():
+        screen.print(published_table(rows, str(published), name))
     for path, what in ((plot, "fronts drawn in"), (as_csv, "one row per study in")):
         if path is not None:
             screen.print(f"{what} {path}", soft_wrap=True)

@@ -37,8 +37,9 @@ def plot_compare(comparison: Comparison, path: Path) -> None:
         finish(axes, (short(x), short(y)))
         axes.set_title(_title(comparison, group), fontsize=9)
         several = any(len(entries) > 1 for entries in group.variants.values())
-        bands = "several seeds: median attained, best to worst as a band" if several else None
-        axes.legend(fontsize=7, frameon=False, title=bands, title_fontsize=7)
+        shown = "median attained, best to worst as a band" if len(group.objectives) == 2 else "the points of all"
+        title = f"several seeds: {shown}" if several else None
+        axes.legend(fontsize=7, frameon=False, title=title, title_fontsize=7)
     for axes, place in zip(grid.flat[len(panels) :], across, strict=False):
         _across(axes, groups, place)
     for axes in grid.flat[n:]:

@@ -147,6 +147,7 @@ def test_compare_measures_against_the_exact_front(results: Path, capsys: pytest.
         assert status == 2 and f"choose another {option}" in errors
     status, _, errors = paretocut(capsys, "compare", both[0])
     assert status == 2 and "two or more" in errors
+    assert json.loads(paretocut(capsys, "compare", str(results), "--json")[1])["groups"] == [group]
 
 
 def test_compare_says_where_questions_differ(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
