@@ -92,6 +92,9 @@ def _show(found: Verification) -> None:
     out.print(
         f"{found.folder}: {found.designs} of {found.front_designs} designs of the front; {', '.join(found.tools)}"
     )
+    if not found.model:
+        out.print("none of them runs a layer with multiply-accumulates on its sensor node: there is nothing to judge")
+        return
     equal = len(found.model) - len(found.different)
     out.print(
         f"timeloop-model on our mappings: {equal} of {len(found.model)} equal in cycles, energy and every count of "

@@ -113,6 +113,19 @@ def test_a_study_on_the_tool_is_verified_too(
     assert as_json(capsys)["summary"]["mappings_equal"] == 1
 
 
+def test_a_front_without_layers_on_the_sensor_has_nothing_to_judge(
+    script: Path, stand_in: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stand_in.does("verify")
+    only = 'sensor_edge_space(NETWORK, cuts=["input"], '
+    script.write_text(script.read_text().replace("sensor_edge_space(\n        NETWORK,", only))
+    with Memo(script.parent / "memo.db") as memo:
+        run_study(runpy.run_path(str(script))["study"](), script.parent / "ours", memo=memo)
+    assert verified(script) == 0
+    assert "nothing to judge" in capsys.readouterr().out
+    assert not stand_in.folders
+
+
 def test_what_cannot_be_verified_is_one_line(
     folder: Path, script: Path, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
