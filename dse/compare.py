@@ -231,7 +231,7 @@ def compare(folders: Sequence[Path]) -> Comparison:
     groups: list[tuple[Mapping[str, Any], list[int]]] = []
     for i, (result, _, _) in enumerate(studies):
         this = asked(result.question)
-        same = next((members for question, members in groups if question == this), None)
+        same = next((members for question, members in groups if not differences(question, this)), None)
         if same is None:
             groups.append((this, [i]))
         else:
@@ -302,15 +302,18 @@ def _exact_beside(results: Sequence[StudyResult]) -> StudyResult | None:
             record = read_json(record_path)
             if not (isinstance(record, dict) and record.get("exact") is True and isinstance(record.get("spec"), dict)):
                 continue
-            if asked(record["spec"]) == wanted and is_study(record_path.parent):
+            if not differences(asked(record["spec"]), wanted) and is_study(record_path.parent):
                 found = read_result(record_path.parent)
-                if found.exact and asked(found.question) == wanted:
+                if found.exact and not differences(asked(found.question), wanted):
                     return found
     return None
 
 
 def asked(question: Mapping[str, Any]) -> dict[str, Any]:
-    """A question without how it is searched; equal where two studies ask the same."""
+    """A question without how it is searched: two studies ask the same where there are no `differences`.
+
+    A field that is None counts as none: an older study does not have it.
+    """
     return {name: value for name, value in question.items() if name not in PART_OF_SEARCH}
 
 

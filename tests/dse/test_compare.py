@@ -7,6 +7,7 @@ import io
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import pytest
@@ -120,6 +121,19 @@ def test_different_questions_are_not_ranked(studies: Path) -> None:
     assert strict.exact is None, "the exact front of another question is no reference"
     text = " ".join(shown(comparison).split())
     assert "Question 2" in text and "differs from question 1 in constraints" in text and "not ranked" in text
+
+
+def test_a_field_that_is_none_is_no_other_question(studies: Path, tmp_path: Path) -> None:
+    """A later version asks with a setting that an earlier one did not have, and leaves it out."""
+
+    class Later(fakes.FakeEvaluator):
+        def fingerprint(self) -> dict[str, Any]:
+            return super().fingerprint() | {"settings": {"macs": self.settings.macs, "files": None}}
+
+    spec = fakes.spec("random", space=fakes.small_space(), seed=7)
+    run_study(spec, tmp_path / "later", budget=60, evaluator=Later())
+    (group,) = compare([tmp_path / "later", studies / "exact"]).groups
+    assert group.exact is not None and group.entries[0].share < 1
 
 
 def test_what_a_front_saves_is_relative_to_its_own_baselines(studies: Path) -> None:
