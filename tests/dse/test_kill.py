@@ -101,6 +101,31 @@ def test_kill_9_loses_repeats_and_changes_nothing(
     print(f"{algorithm}: {killed} kills in {number} studies, 0 mismatches")
 
 
+def test_kill_9_of_a_search_over_architectures_changes_nothing(tmp_path: Path, slow: bool) -> None:
+    expected = uninterrupted("memetic", tmp_path / "whole")
+    draw, out, log = random.Random(7), tmp_path / "out", tmp_path / "log"
+    killed = 0
+    for number in range(40 if slow else 3):
+        if number % 8 == 7:  # begin anew now and then
+            out, log = tmp_path / f"out{number}", tmp_path / f"log{number}"
+        process = start("memetic", out, log)
+        try:
+            process.communicate(timeout=draw.uniform(0.5, 2.5))
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            killed += 1
+        found = stored(out)
+        assert found == expected[: len(found)]
+    assert killed
+    _, errors = start("memetic", out, log, delay_s=0).communicate(timeout=120)
+    assert stored(out) == expected, errors
+    evaluated = log.read_text().splitlines()
+    assert len(set(evaluated)) == BUDGET
+    # Only what was evaluated in the very moment of a kill is evaluated again.
+    assert len(evaluated) - BUDGET <= 8
+
+
 @pytest.mark.parametrize("moment", ["before the file is linked", "after"])
 @pytest.mark.parametrize("algorithm", ["optuna-nsga2", "nsga2"])
 def test_a_kill_during_creation_leaves_no_half_made_file(
