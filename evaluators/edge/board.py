@@ -79,7 +79,7 @@ def measure(
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(0)
             source = torch.rand(plan["input"]).to(device)
-            network = _Network(module.to(device).eval(), plan, device)
+            network = _Network(module.to(device), plan, device)
             time_it = _segments if method == "segments" else _suffixes
             with _Energy(device) as energy:
                 samples, warm_up = time_it(network, source, runs, precision, progress or (lambda done, total: None))

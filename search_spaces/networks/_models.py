@@ -127,7 +127,7 @@ def build(name: str, device: str = "cpu") -> nn.Module:
             "module:factory or as a .pt2 of torch.export"
         )
     if name.endswith(".pt2"):
-        return _exported(name).module().to(device)
+        return _exported(name, source_version(name)).module().to(device)
     if is_factory(name):
         return _from_factory(name, device)
     with torch.inference_mode(False), torch.device(device):
@@ -195,8 +195,11 @@ def _from_factory(name: str, device: str) -> nn.Module:
 
 
 @lru_cache(maxsize=1)
-def _exported(name: str) -> ExportedProgram:
-    """The program of a file made by torch.export.save; the last one is kept, because reading takes seconds."""
+def _exported(name: str, content: str | None) -> ExportedProgram:
+    """The program of a file made by torch.export.save; the last one is kept, because reading takes seconds.
+
+    `content` is a hash of the file: another file of the same name is read anew.
+    """
     import torch
 
     if not zipfile.is_zipfile(name):  # torch would log a traceback
@@ -209,7 +212,7 @@ def _exported(name: str) -> ExportedProgram:
 
 
 def _exported_input(name: str) -> tuple[int, ...]:
-    program = _exported(name)
+    program = _exported(name, source_version(name))
     inputs = program.graph_signature.user_inputs
     values = [n.meta.get("val") for n in program.graph.nodes if n.op == "placeholder" and n.name in inputs]
     if len(values) != 1 or not hasattr(values[0], "shape"):

@@ -104,6 +104,14 @@ def test_what_follows_a_cut_is_the_sum_of_its_sections(network: Network, monkeyp
     assert [times[0] for times in samples] == expected
 
 
+def test_an_exported_program_is_timed_like_a_module(tmp_path: Path) -> None:
+    torch.export.save(torch.export.export(build_module("lenet5"), (torch.rand(1, 1, 32, 32),)), tmp_path / "net.pt2")
+    network = load(str(tmp_path / "net.pt2"), None, "tensor")
+    for method in board.METHODS:
+        seconds = [cut["latency_s"] for cut in measure(network, method=method, runs=2, threads=1)["cuts"]]
+        assert all(s > 0 for s in seconds[:-1]) and seconds[-1] == 0
+
+
 def test_the_last_remainders_are_timed_alone(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     parts: list[set[int]] = []
     alone = board._alone

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -72,8 +75,39 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "users_code.py").write_text(USERS_CODE)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(__import__("sys").modules, "users_code", raising=False)
+    monkeypatch.delitem(sys.modules, "users_code", raising=False)
     return tmp_path
+
+
+def onnx_file(
+    path: Path,
+    nodes: list[onnx.NodeProto],
+    inputs: dict[str, list[int | str]],
+    outputs: list[str],
+    weights: dict[str, list[int]] | None = None,
+    constants: dict[str, list[int]] | None = None,
+    stated: dict[str, list[int]] | None = None,
+) -> str:
+    def value(name: str, shape: list[int | str] | None) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+
+    held = [
+        helper.make_tensor(name, TensorProto.FLOAT, dims, torch.zeros(dims).flatten())
+        for name, dims in (weights or {}).items()
+    ]
+    held += [
+        helper.make_tensor(name, TensorProto.INT64, [len(values)], values) for name, values in (constants or {}).items()
+    ]
+    graph = helper.make_graph(
+        nodes, "by hand", [value(*item) for item in inputs.items()], [value(name, None) for name in outputs], held,
+        value_info=[value(name, list(shape)) for name, shape in (stated or {}).items()],
+    )  # fmt: skip
+    opsets = [helper.make_opsetid("", 20), helper.make_opsetid("my.domain", 1)]
+    path.write_bytes(helper.make_model(graph, opset_imports=opsets).SerializeToString())
+    return str(path)
+
+
+NODE = helper.make_node
 
 
 def comparable(layers: tuple[Layer, ...]) -> list[tuple[object, ...]]:
@@ -166,6 +200,27 @@ def test_an_exported_program_refuses_another_input(tmp_path: Path) -> None:
         load(file, (1, 3, 32, 32))
 
 
+def test_another_program_under_the_same_name_is_read_anew(tmp_path: Path) -> None:
+    file = exported("lenet5", tmp_path / "net.pt2", (1, 1, 32, 32))
+    assert load(file).input.shape == (1, 1, 32, 32)
+    exported("lenet5", tmp_path / "net.pt2", (2, 1, 32, 32))
+    assert load(file).input.shape == (2, 1, 32, 32)
+
+
+def test_an_onnx_file_needs_no_torch(tmp_path: Path) -> None:
+    nodes = [NODE("Conv", ["x", "w"], ["c"]), NODE("Relu", ["c"], ["y"])]
+    onnx_file(tmp_path / "net.onnx", nodes, {"x": [1, 3, 8, 8]}, ["y"], {"w": [4, 3, 3, 3]})
+    code = (
+        "import sys; from search_spaces.networks import load; n = load('net.onnx', None, 'frontier');"
+        "assert 'torch' not in sys.modules; print(n.layers[0].macs)"
+    )
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"{4 * 27 * 36}\n"
+
+
 def test_the_users_own_function_is_traced_and_never_cached(here: Path) -> None:
     network = load("users_code:small")
     assert network.input.shape == (1, 3, 16, 16)
@@ -204,40 +259,6 @@ def test_what_cannot_be_used_is_refused_in_one_line(name: str, words: str, here:
     with pytest.raises(UserError, match=words) as caught:
         load(name)
     assert "\n" not in str(caught.value)
-
-
-# ONNX files made by hand
-
-
-def onnx_file(
-    path: Path,
-    nodes: list[onnx.NodeProto],
-    inputs: dict[str, list[int | str]],
-    outputs: list[str],
-    weights: dict[str, list[int]] | None = None,
-    constants: dict[str, list[int]] | None = None,
-    stated: dict[str, list[int]] | None = None,
-) -> str:
-    def value(name: str, shape: list[int | str] | None) -> onnx.ValueInfoProto:
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-
-    held = [
-        helper.make_tensor(name, TensorProto.FLOAT, dims, torch.zeros(dims).flatten())
-        for name, dims in (weights or {}).items()
-    ]
-    held += [
-        helper.make_tensor(name, TensorProto.INT64, [len(values)], values) for name, values in (constants or {}).items()
-    ]
-    graph = helper.make_graph(
-        nodes, "by hand", [value(*item) for item in inputs.items()], [value(name, None) for name in outputs], held,
-        value_info=[value(name, list(shape)) for name, shape in (stated or {}).items()],
-    )  # fmt: skip
-    opsets = [helper.make_opsetid("", 20), helper.make_opsetid("my.domain", 1)]
-    path.write_bytes(helper.make_model(graph, opset_imports=opsets).SerializeToString())
-    return str(path)
-
-
-NODE = helper.make_node
 
 
 def test_pairs_of_operators_are_torchs_single_ones(tmp_path: Path) -> None:
