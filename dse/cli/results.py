@@ -93,7 +93,7 @@ def _front(
     if choice is None or pick is None:
         screen.print(front_table(kept, limit, wide=screen.width >= WIDE))
     else:
-        screen.print(choice_text(kept, choice, pick))
+        screen.print(choice_text(kept, choice, pick, wide=screen.width >= WIDE))
     if condition is not None:
         screen.print(condition_note(result, kept, condition), soft_wrap=True)
 
@@ -122,7 +122,7 @@ def _compare(
     from dse.console import console
     from dse.files import write_atomic, write_text
     from dse.published import beside, read_published
-    from dse.report.comparison import comparison_csv, comparison_tables
+    from dse.report.comparison import COMPARISON_COLUMNS, comparison_csv, comparison_tables
     from dse.report.published import published_table
     from dse.store import is_study, studies_in
 
@@ -150,7 +150,7 @@ def _compare(
         typer.echo(json.dumps(comparison.as_json() | ({"published": beside_them} if shown else {}), indent=2))
         return
     screen = console()
-    screen.print(comparison_tables(comparison))
+    screen.print(comparison_tables(comparison, wide=screen.width >= COMPARISON_COLUMNS))
     for name, rows in shown.items():
         screen.print(published_table(rows, str(published), name))
     for path, what in ((plot, "fronts drawn in"), (as_csv, "one row per study in")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich import box
@@ -36,7 +37,8 @@ def choice_json(result: StudyResult, choice: Choice, condition: Condition | None
     }
 
 
-def choice_text(result: StudyResult, choice: Choice, pick: str) -> RenderableType:
+def choice_text(result: StudyResult, choice: Choice, pick: str, *, wide: bool = True) -> RenderableType:
+    """The choice for people; not `wide`, for narrow terminals, has lines in place of a table."""
     front = result.front
     knobs, metrics = result.design(front.indices[choice.row]), front.row(choice.row)
     searched = [name for name, values in result.knobs.items() if len(values) > 1]
@@ -44,26 +46,40 @@ def choice_text(result: StudyResult, choice: Choice, pick: str) -> RenderableTyp
     dram = f", {knobs['dram']}" if "dram" in searched else ""
     figures = [f"{LABELS[name][0]} {quantity(name, metrics[name])}" for name in front.objectives]
     also = [f"{LABELS[name][0]} {quantity(name, metrics[name])}" for name in ALSO if name not in front.objectives]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    table.add_column("beside it", overflow="fold")
-    for name in front.objectives:
-        words, unit, _ = LABELS[name]
-        table.add_column(f"{words.removesuffix(' per frame')}\n{unit}", justify="right")
-        table.add_column("", justify="right", no_wrap=True)
-    table.add_column("what differs", overflow="fold")
-    for neighbour in choice.neighbours:
-        cells = []
-        for name in front.objectives:
-            cells += [number(neighbour.metrics[name] * LABELS[name][2]), signed(neighbour.changes[name])]
-        table.add_row(_label(neighbour), *cells, _differences(neighbour))
     return Group(
         Text(f"{pick}: point {choice.point} of {front.size}", style="bold"),
         Text(f"cut after {knobs['cut']}; {hardware}; {knobs['clock_mhz']:g} MHz{dram}; {knobs['link']}"),
         Text("; ".join(figures)),
         Text(f"also: {'; '.join(also)}", style="dim"),
         Text(f"Rule: {choice.rule}.", style="dim"),
-        table,
+        *([_table(front.objectives, choice)] if wide else _lines(front.objectives, choice)),
     )
+
+
+def _table(objectives: Sequence[str], choice: Choice) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    table.add_column("beside it", overflow="fold")
+    for name in objectives:
+        words, unit, _ = LABELS[name]
+        table.add_column(f"{words.removesuffix(' per frame')}\n{unit}", justify="right")
+        table.add_column("", justify="right", no_wrap=True)
+    table.add_column("what differs", overflow="fold")
+    for neighbour in choice.neighbours:
+        cells = []
+        for name in objectives:
+            cells += [number(neighbour.metrics[name] * LABELS[name][2]), signed(neighbour.changes[name])]
+        table.add_row(_label(neighbour), *cells, _differences(neighbour))
+    return table
+
+
+def _lines(objectives: Sequence[str], choice: Choice) -> list[Text]:
+    lines = []
+    for neighbour in choice.neighbours:
+        figures = (
+            f"{quantity(name, neighbour.metrics[name])} ({signed(neighbour.changes[name])})" for name in objectives
+        )
+        lines.append(Text(f"- {_label(neighbour)}: {', '.join(figures)}; {_differences(neighbour)}"))
+    return lines
 
 
 def _label(neighbour: Neighbour) -> str:

@@ -19,16 +19,21 @@ from dse.history import LEVELS, Effort
 from dse.indicators import MARGIN
 from dse.report.labels import LABELS, number, percent, quantity, signed
 
-__all__ = ["comparison_csv", "comparison_tables"]
+__all__ = ["COMPARISON_COLUMNS", "comparison_csv", "comparison_tables"]
+
+COMPARISON_COLUMNS = 120
+"""Columns from which everything fits."""
+
 
 EFFORTS = ("evaluations", "architectures", "seconds")
 TO_LEVELS = "to " + "/".join(f"{level:.0%}"[:-1] for level in LEVELS) + " %"
 
 
-def comparison_tables(comparison: Comparison) -> RenderableType:
+def comparison_tables(comparison: Comparison, *, wide: bool = True) -> RenderableType:
+    """Everything; not `wide`, for narrow terminals, without algorithm and seed, knees and total effort."""
     parts: list[RenderableType] = []
     for number_, group in enumerate(comparison.groups, start=1):
-        parts += _group(group, number_, len(comparison.groups))
+        parts += _group(group, number_, len(comparison.groups), wide)
     if len(comparison.groups) > 1:
         parts.append(Text("Different questions are not ranked against each other.", style="bold"))
     if any(group.baselines for group in comparison.groups):
@@ -37,7 +42,7 @@ def comparison_tables(comparison: Comparison) -> RenderableType:
     return Stack(*parts)
 
 
-def _group(group: Group, position: int, groups: int) -> list[RenderableType]:
+def _group(group: Group, position: int, groups: int, wide: bool) -> list[RenderableType]:
     objectives = ", ".join(LABELS[name][0] for name in group.objectives)
     constraints = "; ".join(group.question["constraints"]) or "no constraints"
     title = f"{group.network}: {objectives}; {constraints}"
@@ -47,10 +52,10 @@ def _group(group: Group, position: int, groups: int) -> list[RenderableType]:
             f"; and {len(group.differs) - 4} more" if len(group.differs) > 4 else ""
         )
         parts.append(Text(f"differs from question 1 in {shown}", style="dim"))
-    parts.append(_quality(group))
+    parts.append(_quality(group, wide))
     parts += _reference_notes(group)
     if any(entry.reached for entry in group.entries):
-        parts += _effort(group)
+        parts += _effort(group, wide)
     if any(len(entries) > 1 for entries in group.variants.values()):
         parts += _over_seeds(group)
     if len(group.variants) > 1:
@@ -67,24 +72,26 @@ def _table() -> Table:
     )
 
 
-def _quality(group: Group) -> Table:
+def _quality(group: Group, wide: bool) -> Table:
     of = "of the\nexact" if group.exact is not None else "of the\nunion"
     table = _table()
     table.add_column("study", overflow="fold")
-    table.add_column("algorithm")
+    if wide:
+        table.add_column("algorithm", overflow="fold")
+        table.add_column("seed", justify="right", no_wrap=True)
     for heading in (
-        "seed", "designs\nvisited", "front\npoints", f"hypervolume\n{_volume_unit(group)}", of, "IGD+", "ε+",
-        "front\nfound", *(f"knee\n{LABELS[name][1]}" for name in group.objectives),
+        "designs\nvisited", "front\npoints", f"hypervolume\n{_volume_unit(group)}", of, "IGD+", "ε+", "front\nfound",
+        *(f"knee\n{LABELS[name][1]}" for name in group.objectives if wide),
     ):  # fmt: skip
         table.add_column(heading, justify="right", no_wrap=True)
     for entry in group.entries:
         question = entry.result.question
         some = len(entry.front) > 0
         bend = entry.front.row(knee(entry.front)) if some else {}
+        seed = "" if question.get("seed") is None else str(question["seed"])
         table.add_row(
             entry.label,
-            entry.variant + (" (proven)" if entry.result.exact else ""),
-            "" if question.get("seed") is None else str(question["seed"]),
+            *([entry.variant + (" (proven)" if entry.result.exact else ""), seed] if wide else []),
             f"{entry.result.counts.designs:,}",
             f"{entry.front.size:,}",
             number(entry.hypervolume * _volume_scale(group)),
@@ -92,7 +99,7 @@ def _quality(group: Group) -> Table:
             _optional(entry.igd_plus, _indicator),
             _optional(entry.epsilon, _indicator),
             _optional(entry.found, percent),
-            *(number(bend[name] * LABELS[name][2]) if some else "–" for name in group.objectives),
+            *(number(bend[name] * LABELS[name][2]) if some else "–" for name in group.objectives if wide),
         )
     return table
 
@@ -118,17 +125,15 @@ def _reference_notes(group: Group) -> list[Text]:
     ]
 
 
-def _effort(group: Group) -> list[RenderableType]:
+def _effort(group: Group, wide: bool) -> list[RenderableType]:
     table = _table()
     table.add_column("study", overflow="fold")
-    for heading in (*EFFORTS, "in all:\nevaluations", "\narchitectures", "\nseconds"):
+    in_all = ("in all:\nevaluations", "\narchitectures", "\nseconds") if wide else ()
+    for heading in (*EFFORTS, *in_all):
         table.add_column(heading, justify="right", no_wrap=True)
     for entry in group.entries:
-        table.add_row(
-            entry.label,
-            *(_levels(entry, what) for what in EFFORTS),
-            *(_spent(entry.effort, what) for what in EFFORTS),
-        )
+        spent = [_spent(entry.effort, what) for what in EFFORTS] if wide else []
+        table.add_row(entry.label, *(_levels(entry, what) for what in EFFORTS), *spent)
     return [Text(f"Effort {TO_LEVELS} of the reference front's hypervolume (– where it was not reached)"), table]
 
 
@@ -147,30 +152,36 @@ def _amount(what: str, value: float | None) -> str:
 
 
 def _over_seeds(group: Group) -> list[RenderableType]:
-    table = _table()
-    table.add_column("algorithm")
-    for heading in (
-        "seeds", "of the\nexact" if group.exact is not None else "of the\nunion", "IGD+", "ε+",
-        *(f"median\n{what}" for what in EFFORTS), "seeds that\ngot there",
-    ):  # fmt: skip
-        table.add_column(heading, justify="right", no_wrap=True)
+    quality, effort = _table(), _table()
+    for table, headings in (
+        (quality, ["seeds", "of the exact" if group.exact is not None else "of the union", "IGD+", "ε+"]),
+        (effort, ["seeds that\ngot there", *(f"\n{what}" for what in EFFORTS)]),
+    ):
+        table.add_column("algorithm", overflow="fold")
+        for heading in headings:
+            table.add_column(heading, justify="right", no_wrap=True)
     for variant, entries in group.variants.items():
         row = group.over_seeds(variant)
-        by_level = [[row[f"{what}_to_{level:.0%}"] for level in LEVELS] for what in EFFORTS]
-        heuristic = entries[0].history is not None
-        table.add_row(
+        quality.add_row(
             variant,
             str(row["seeds"]),
             _both(row["share"], percent),
             _both(row["igd_plus"], _indicator),
             _both(row["epsilon"], _indicator),
-            *(
-                " / ".join(_amount(what, found["median"]) for found in levels) if heuristic else "exact"
-                for what, levels in zip(EFFORTS, by_level, strict=True)
-            ),
-            " / ".join(str(found["seeds_that_reached"]) for found in by_level[0]) if heuristic else "exact",
         )
-    return [Text(f"Over seeds: median (worst); effort {TO_LEVELS}"), table]
+        if entries[0].history is not None:
+            by_level = {what: [row[f"{what}_to_{level:.0%}"] for level in LEVELS] for what in EFFORTS}
+            effort.add_row(
+                variant,
+                " / ".join(str(found["seeds_that_reached"]) for found in by_level[EFFORTS[0]]),
+                *(" / ".join(_amount(what, found["median"]) for found in by_level[what]) for what in EFFORTS),
+            )
+    return [
+        Text("Over seeds: median (worst)"),
+        quality,
+        Text(f"Over seeds: median effort {TO_LEVELS}, where most seeds got there"),
+        effort,
+    ]
 
 
 def _coverage(group: Group) -> list[RenderableType]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from dse.compare import Comparison, compare
 from dse.console import console
@@ -148,6 +149,14 @@ def test_what_a_front_saves_is_relative_to_its_own_baselines(studies: Path) -> N
             assert figures[name]["least"] == pytest.approx(front.column(name).min() / best - 1)
             assert figures[name]["least"] <= figures[name]["knee"]
             assert figures[name]["breaks_a_constraint"] is False
+
+
+def test_on_a_narrow_terminal_no_figure_is_cut_off(studies: Path) -> None:
+    comparison = compare([studies / name for name in ("random-1", "random-2", "nsga2", "exact")])
+    screen = Console(width=100)
+    with screen.capture() as captured:
+        screen.print(comparison_tables(comparison, wide=False))
+    assert "…" not in captured.get() and "random-1" in captured.get()
 
 
 def test_seeds_of_another_batch_size_are_another_variant(studies: Path, tmp_path: Path) -> None:
