@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["ALGORITHM", "Baselines", "Table", "check_mappings", "design_of", "enumerate_space", "table"]
 
 COMMIT_SECONDS = 1.0
-"""A batch that takes longer than this is committed in parts."""
+"""What is found is committed when this long has passed since the last time, and at the end."""
 
 _POINTS_PER_DESIGN = 2**20
 """Combinations of one design have the positions from design × this."""
@@ -231,11 +231,22 @@ def check_mappings(spec: StudySpec) -> None:
 
 
 class _Enumeration:
-    """The front, the baselines and the counts of the architectures visited so far."""
+    """The front, the baselines and the counts of the first `visited` architectures.
+
+    Not `whole` where something struck in the middle of adding one: then it must not be kept.
+    """
 
     def __init__(
-        self, spec: StudySpec, evaluator: Evaluator, counts: Counts, best: Sequence[Baseline], known: Sequence[Trial]
+        self,
+        spec: StudySpec,
+        evaluator: Evaluator,
+        visited: int,
+        counts: Counts,
+        best: Sequence[Baseline],
+        known: Sequence[Trial],
     ) -> None:
+        self.visited = visited
+        self.whole = True
         self._spec = spec
         self._evaluator = evaluator
         self._known = known
@@ -272,9 +283,7 @@ class _Enumeration:
         stream = self._front_so_far(grid.columns)
         rows = np.flatnonzero(grid.feasible)
         found = grid.table(rows[stream.surviving(grid.values(self._spec.objectives, rows))])
-        stream.add(found.indices, found.metrics)
-        self.baselines.add(grid.table(np.flatnonzero(self.baselines.wanted(grid))))
-        self.counts += grid.counts
+        self._add(stream, found, grid.table(np.flatnonzero(self.baselines.wanted(grid))), grid.counts)
 
     def _add_combinations(self, grid: _Grid, architecture: Sequence[int], combinations: int) -> None:
         spec, columns = self._spec, (*grid.columns, *MAPPING_COLUMNS)
@@ -282,18 +291,27 @@ class _Enumeration:
         beaten = grid.feasible.copy()
         beaten[beaten] = stream.beats(grid.values(spec.objectives, np.flatnonzero(grid.feasible)))
         rows = np.flatnonzero((grid.feasible & ~beaten) | self.baselines.wanted(grid))
+        counts = replace(grid.counts, bounded=int(beaten.sum()), combinations=combinations)
+        indices, metrics = grid.indices(rows[:0]), np.empty((0, len(columns)))
         if len(rows):
             found = self._evaluator.combinations(spec.space, architecture, grid.cells(rows))
             metrics = np.stack([*(found.metrics[name] for name in grid.columns), found.point, found.changed], axis=1)
-            feasible = np.ones(len(metrics), dtype=bool)
-            for constraint in spec.constraints:
-                column = metrics[:, columns.index(constraint.metric)]
-                feasible &= constraint.violation({constraint.metric: column}) <= 0
             indices = grid.indices(rows)[found.cell]
-            legal = np.ones(len(metrics), dtype=bool)
-            self.baselines.add(Table(columns, indices, metrics, legal, feasible, grid.counts))
-            stream.add(indices[feasible], metrics[feasible])
-        self.counts += replace(grid.counts, bounded=int(beaten.sum()), combinations=combinations)
+        feasible = np.ones(len(metrics), dtype=bool)
+        for constraint in spec.constraints:
+            column = metrics[:, columns.index(constraint.metric)]
+            feasible &= constraint.violation({constraint.metric: column}) <= 0
+        designs = Table(columns, indices, metrics, np.ones_like(feasible), feasible, counts)
+        self._add(stream, designs, designs, counts)
+
+    def _add(self, stream: FrontStream, designs: Table, baselines: Table, counts: Counts) -> None:
+        """Designs for the front and for the baselines, and the counts of their architecture, as one step."""
+        self.whole = False
+        stream.add(designs.indices[designs.feasible], designs.metrics[designs.feasible])
+        self.baselines.add(baselines)
+        self.counts += counts
+        self.visited += 1
+        self.whole = True
 
     def front(self, known: Collection[int]) -> tuple[set[int], list[Trial]]:
         """The positions of the front so far, and its trials that are not among the `known` positions."""
@@ -316,7 +334,7 @@ class _TimeIsUpError(Exception):
 
 
 def enumerate_space(run: Run, store: TableStore) -> str:
-    """All architectures in order, committed in batches; says whether it got through or why it stopped.
+    """All architectures in order, committed now and then; says whether it got through or why it stopped.
 
     A time limit is looked at after every architecture, and after every few layers that are mapped.
     """
@@ -333,41 +351,44 @@ def enumerate_space(run: Run, store: TableStore) -> str:
     stored = store.trials()
     kept = {trial.position for trial in stored}
     best = [Baseline.from_json(b) for b in state["best"]]
-    found = _Enumeration(spec, run.evaluator, counts, best, stored)
-    committed = visited = int(state["next"])
+    committed = int(state["next"])
+    found = _Enumeration(spec, run.evaluator, committed, counts, best, stored)
     last_commit = time.monotonic()
 
     def commit() -> None:
         nonlocal committed, kept, last_commit
         front, new = found.front(kept)
         state = {
-            "next": visited,
+            "next": found.visited,
             "counts": found.counts.as_json(),
             "best": [baseline.as_json() for baseline in found.baselines.best()],
             "baselines": [baseline.as_json() for baseline in found.baselines.all()],
-            "complete": visited == n_architectures,
+            "complete": found.visited == n_architectures,
         }
         with run.interrupts.shielded():
             store.replace(new, sorted(kept - front), state)
             kept = front
-            run.new += per_architecture * (visited - committed)
-            committed, last_commit = visited, time.monotonic()
+            run.new += per_architecture * (found.visited - committed)
+            committed, last_commit = found.visited, time.monotonic()
 
-    remaining = islice(space.architectures(), visited, None)
-    while batch := list(islice(remaining, ALGORITHM.batch_size)):
-        for architecture in _mapped(run, batch, first=not run.new):
-            found.visit(architecture)
-            visited += 1
-            run.calls += 1
-            run.progress.update(found.counts.designs, found.size, run.memo_hits)
-            if run.out_of_time:
-                break
-            if time.monotonic() - last_commit > COMMIT_SECONDS:
-                commit()
-        commit()
-        if run.out_of_time and visited < n_architectures:
-            return "time limit"
-    return "space"
+    remaining = islice(space.architectures(), committed, None)
+    try:
+        while batch := list(islice(remaining, min(ALGORITHM.batch_size, 8 * run.workers))):
+            for architecture in _mapped(run, batch, first=run.calls == 0):
+                with run.interrupts.shielded():
+                    found.visit(architecture)
+                run.calls += 1
+                run.progress.update(found.counts.designs, found.size, run.memo_hits)
+                if run.out_of_time:
+                    break
+                if time.monotonic() - last_commit > COMMIT_SECONDS:
+                    commit()
+            if run.out_of_time and found.visited < n_architectures:
+                return "time limit"
+        return "space"
+    finally:
+        if found.whole:
+            commit()
 
 
 def _mapped(run: Run, batch: Sequence[tuple[int, ...]], *, first: bool) -> Iterator[tuple[int, ...]]:

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dse.algorithms.exact import Baselines, Table
 from dse.certificate import certificate_of
 from dse.compare import compare
 from dse.console import console
@@ -125,12 +126,32 @@ def test_an_interrupted_exact_study_goes_on_to_the_same_front(tmp_path: Path) ->
     spec = fakes.spec("exact", space=fakes.space(pes=(2, 4, 8), clocks=(100, 800)))
     whole = run_study(spec, tmp_path / "whole", evaluator=fakes.FakeEvaluator())
     parts = tmp_path / "parts"
-    # 32 of the 108 architectures are 1,152 designs: the first batch is committed, the second is not.
+    # In the middle of the 108 architectures: those that were visited before are committed.
     stopped = run_study(spec, parts, evaluator=fakes.FakeEvaluator(interrupt_after=1500))
     assert stopped.session is not None and stopped.session.stopped_by == "interrupt"
     assert not stopped.exact and 0 < stopped.counts.designs < spec.space.size
     resumed = run_study(spec, parts, evaluator=fakes.FakeEvaluator())
     assert resumed.session is not None and resumed.session.resumed_trials == stopped.counts.designs
+    assert resumed.exact and resumed.front.sha256() == whole.front.sha256()
+    assert resumed.counts == whole.counts and resumed.baselines == whole.baselines
+
+
+def test_an_architecture_that_is_half_added_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = fakes.spec("exact", space=fakes.small_space())
+    whole = run_study(spec, tmp_path / "whole", evaluator=fakes.FakeEvaluator())
+    add, calls = Baselines.add, 0
+
+    def interrupted(self: Baselines, table: Table) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 9:
+            raise KeyboardInterrupt
+        add(self, table)
+
+    monkeypatch.setattr(Baselines, "add", interrupted)
+    stopped = run_study(spec, tmp_path / "parts", evaluator=fakes.FakeEvaluator())
+    assert stopped.session is not None and stopped.session.stopped_by == "interrupt"
+    resumed = run_study(spec, tmp_path / "parts", evaluator=fakes.FakeEvaluator())
     assert resumed.exact and resumed.front.sha256() == whole.front.sha256()
     assert resumed.counts == whole.counts and resumed.baselines == whole.baselines
 
