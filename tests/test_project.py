@@ -39,6 +39,7 @@ def test_wheel_holds_exactly_the_three_packages(wheel: Path) -> None:
     top = {name.split("/")[0] for name in names}
     assert {name for name in top if not name.endswith(".dist-info")} == {"dse", "evaluators", "search_spaces"}
     assert "evaluators/components/data/sram_45nm.csv" in names
+    assert "evaluators/edge/profiles/squeezenet1_1-x86_64.json" in names
     assert not [name for name in names if name.endswith((".pyc", ".nbi", ".nbc"))]
 
 

@@ -279,7 +279,7 @@ def _new(
     input_shape: Annotated[
         str | None, typer.Option("--input", help="Input shape, batch first.", show_default="the network's own")
     ] = None,
-    cut_mode: Annotated[str, typer.Option(help="block or tensor.")] = "block",
+    cut_mode: Annotated[str, typer.Option(help="block, tensor or frontier.")] = "block",
     as_json: AsJson = False,
 ) -> None:
     """Write a script to start from: NAME.py in this folder, with every knob spelled out.

@@ -291,8 +291,12 @@ def test_a_processor_counts_its_joules(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["hwmon", "iio"])
 def test_a_jetson_reads_the_rail_of_the_whole_module(tmp_path: Path, kind: str) -> None:
-    folder = tmp_path / f"sys/bus/i2c/drivers/ina3221/1-0040/{kind}/{kind}3"
+    """As in sysfs, where the driver's folder holds a link to the device."""
+    folder = tmp_path / f"sys/devices/i2c/1-0040/{kind}/{kind}3"
     folder.mkdir(parents=True)
+    driver = tmp_path / "sys/bus/i2c/drivers/ina3221"
+    driver.mkdir(parents=True)
+    (driver / "1-0040").symlink_to(tmp_path / "sys/devices/i2c/1-0040")
     if kind == "hwmon":
         entries = {"in1_label": "VDD_IN", "in1_input": "5000", "curr1_input": "1500", "in2_label": "VDD_CPU"}
     else:

@@ -27,6 +27,7 @@ SPACE = sensor_edge_space(
     weight_buffer_scale=(1.0,),
     clock_mhz=(100, 600),
     links=("100base-t", "1000base-t"),
+    tensor_bits=(16, 4),
 )
 WHOLE = SPACE.decode((len(NETWORK.cuts) - 1, *(0 for _ in SPACE.knobs[1:])))
 PARETO = SystemSettings(sensor=SensorSettings(mapping="pareto"))
