@@ -91,7 +91,7 @@ def _front(
         return
     screen = console()
     if choice is None or pick is None:
-        screen.print(front_table(kept, limit, wide=screen.width >= WIDE))
+        screen.print(front_table(kept, limit, wide=screen.width >= WIDE, whole=result))
     else:
         screen.print(choice_text(kept, choice, pick, wide=screen.width >= WIDE))
     if condition is not None:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dse.certificate import certificate_of
-from dse.choose import smallest
+from dse.choose import knee, smallest
 from dse.report import describe_hardware, frames_per_evaluation
 from dse.report.labels import number
 from dse.result import MAPPING_COLUMNS, Session, StudyResult
@@ -38,17 +38,20 @@ WIDE = 150
 """Columns from which the whole table fits."""
 
 
-def front_table(result: StudyResult, limit: int | None = None, *, wide: bool = True) -> RenderableType:
+def front_table(
+    result: StudyResult, limit: int | None = None, *, wide: bool = True, whole: StudyResult | None = None
+) -> RenderableType:
     """Rows in the order of the first objective; of designs with equal objectives the smallest is shown.
 
-    Not `wide`, for narrow terminals, it leaves out how energy and latency split up, never what a design is.
+    Not `wide`, for narrow terminals, it leaves out how energy and latency split up, never what a design is. `whole` is
+    given where `result` has only a part of its front.
     """
     extra = [name for name in result.objectives if name not in {figure[0] for figure in FIGURES}]
     several_drams = len(result.knobs["dram"]) > 1
     several_widths = len(result.knobs.get("tensor_bits", ())) > 1
     figures = FIGURES if wide else tuple(figure for figure in FIGURES if figure[0] not in PARTS)
     table = Table(
-        title=_title(result),
+        title=_title(result, whole),
         title_justify="left",
         header_style="bold",
         pad_edge=False,
@@ -100,6 +103,10 @@ def front_table(result: StudyResult, limit: int | None = None, *, wide: bool = T
         broken += [f"({len(broken) + 1}) breaks {', '.join(baseline.broken)}"] if baseline.broken else []
         table.add_row(*cells("", baseline.title + mark, knobs, baseline.metrics, ""), style="italic")
     notes = broken
+    if len(groups) > 1 and whole is None:
+        bend = knee(result.front)
+        point = next(n for n, (start, end) in enumerate(groups, start=1) if start <= bend < end)
+        notes.append(f"Point {point} is the knee; paretocut front {result.folder} --pick knee says why, and what else.")
     if any(name.endswith("_buffer_scale") for name in searched):
         notes.append("in, w, acc: input, weight and accumulation buffers, times the template's own size.")
     if mapped:
@@ -167,10 +174,12 @@ def _sources(provenance: Mapping[str, str]) -> str:
     return "Figures: " + "; ".join(f"{', '.join(names)} – {source}" for source, names in by_source.items()) + "."
 
 
-def _title(result: StudyResult) -> str:
+def _title(result: StudyResult, whole: StudyResult | None) -> str:
     question = result.question
     network = f"{question.get('network.name', 'network')}"
     found = "exact for this space" if result.exact else f"found by {question['algorithm']}"
+    if whole is not None:
+        return f"{result.front.size} of {whole.front.size} points on the Pareto front of {network}, {found}"
     return f"Pareto front of {network}: {result.front.size} points, {len(result.front):,} designs, {found}"
 
 

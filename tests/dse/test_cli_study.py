@@ -128,6 +128,10 @@ def test_front_chooses_a_design_and_says_what_others_cost(results: Path, capsys:
     assert shown["run"]["front_designs"] > len(shown["front"])
     status, out, _ = paretocut(capsys, "front", folder, "--where", "link=='10gbase-t'")
     assert status == 0 and "of the front's" in out and "100base-t" not in out.split("all on the")[0]
+    assert "points on the Pareto front of fakenet" in out
+    out = " ".join(paretocut(capsys, "front", folder)[1].split())
+    picked = json.loads(paretocut(capsys, "front", folder, "--pick", "knee", "--json")[1])["choice"]["front_point"]
+    assert f"Point {picked} is the knee" in out
 
 
 def test_compare_measures_against_the_exact_front(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
