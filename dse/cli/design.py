@@ -154,13 +154,15 @@ def evaluate(
     given = parse_settings(parameters)
     point = design_point(traced, cut, accelerator, given, clock_mhz=clock_mhz, dram=dram, link=link)
     with open_memo(cache) as memo, counting("measuring the edge node") as told:
-        evaluation = System(traced, settings, memo, edge_progress=told).evaluate(point)
+        system = System(traced, settings, memo, edge_progress=told)
+        evaluation, edge_notes = system.evaluate(point), system.edge_profile.notes
     if as_json:
         head = {"network": traced.name, "input": list(traced.input.shape), "cut_mode": traced.cut_mode}
         broken = {"breaks": [str(constraint) for constraint in _broken(evaluation)]}
-        typer.echo(json.dumps({**head, "settings": asdict(settings), **evaluation.to_json(), **broken}, indent=2))
+        found = {**head, "settings": asdict(settings), **evaluation.to_json(), **broken, "edge_notes": edge_notes}
+        typer.echo(json.dumps(found, indent=2))
         return
-    _show(traced, settings, evaluation)
+    _show(traced, settings, evaluation, edge_notes)
 
 
 def _broken(evaluation: Evaluation) -> list[Constraint]:
@@ -170,7 +172,9 @@ def _broken(evaluation: Evaluation) -> list[Constraint]:
     return [constraint for constraint in DEFAULT_CONSTRAINTS if constraint.violation(evaluation.metrics) > 0]
 
 
-def _show(network: Network, settings: SystemSettings, evaluation: Evaluation) -> None:
+def _show(
+    network: Network, settings: SystemSettings, evaluation: Evaluation, edge_notes: tuple[str, ...]
+) -> None:
     out = console(soft_wrap=True)
     batch = network.input.shape[0]
     frame = "frame" if batch == 1 else f"batch of {batch}"
@@ -231,6 +235,7 @@ def _show(network: Network, settings: SystemSettings, evaluation: Evaluation) ->
         figures = (f"{node.latency_s * 1e3:.4f}", energy, area, memory)
         nodes.add_row(node.role, node.name, str(node.layers), f"{node.macs:,}", *figures, escape(node.provenance))
     out.print(nodes)
+    out.print(f"edge: {'; '.join(edge_notes)}", style="dim", markup=False)
     out.print()
     metrics = Table("metric", *_right("value"), "unit", "provenance", box=None)
     for figure in evaluation.figures:

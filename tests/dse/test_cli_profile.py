@@ -52,6 +52,7 @@ def test_a_profile_is_made_shown_checked_joined_and_used(here: Path, capsys: pyt
         assert run("profiles", "check", "both.json", "lenet5", "--mode", mode).exit_code == 0
     used = run("evaluate", "lenet5", "--cut", "2", "--edge", "profile:block.json", "--json")
     answer = json.loads(used.stdout)
+    assert any("median of 3 runs on cpu" in note for note in answer["edge_notes"])
     measured = {cut["name"]: cut for cut in json.loads((here / "block.json").read_text())["cuts"]}
     assert answer["metrics"]["edge_latency_s"] == measured["Conv2d: 1-1"]["latency_s"]
     assert answer["metrics"]["edge_energy_j"] == pytest.approx(12 * measured["Conv2d: 1-1"]["latency_s"])
@@ -116,7 +117,10 @@ def test_a_study_says_that_it_is_measuring(monkeypatch: pytest.MonkeyPatch, here
         result = runs.run_study(StudySpec(network, space, settings), here / "out", memo=memo, progress=Noting())
     assert "measuring the edge node: 0 of 2" in notes
     designs = [result.design(indices) for indices in result.front.indices]
-    assert {design["tensor_bits"] for design in designs if design["cut"] == "Identity"} == {8}
+    # what crosses at these cuts is more than the smallest frame holds, so 16 bits are beaten whatever the times are
+    long = {cut.name for cut in network.cuts if cut.elements > 64}
+    assert not [design for design in designs if design["cut"] in long and design["tensor_bits"] == 16]
+    assert designs
 
 
 def test_an_objective_needs_the_power_that_a_profile_lacks(here: Path) -> None:
