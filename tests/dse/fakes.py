@@ -82,6 +82,12 @@ def spec(algorithm: str, **changes: Any) -> StudySpec:
     return replace(made, **changes)
 
 
+def evaluated(log: Path) -> list[str]:
+    """The designs in an evaluator's log, one by one, without the architectures of baselines and enumerations."""
+    lines = log.read_text().splitlines() if log.exists() else []
+    return [line for line in lines if line.count(",") == len(space().knobs) - 1]
+
+
 @dataclass
 class FakeEvaluator:
     """Costs of a design from closed forms; `delay_s` per evaluation makes room for a kill, `log` names a file."""

@@ -27,10 +27,13 @@ BUDGET = 44
 BATCH = 10
 
 
-def start(algorithm: str, out: Path, log: Path | None = None, delay_s: float = 0.01) -> subprocess.Popen[str]:
-    """The experiment of this folder as a process group of its own."""
+def start(
+    algorithm: str, out: Path, log: Path | None = None, delay_s: float = 0.01, gate: Path | None = None
+) -> subprocess.Popen[str]:
+    """The experiment of this folder as a process group of its own; it starts when the file `gate` is there."""
     environment = os.environ | {"FAKE_DELAY_S": str(delay_s), "PYTHONPATH": str(ROOT)}
     environment |= {"FAKE_LOG": str(log)} if log else {}
+    environment |= {"FAKE_GATE": str(gate)} if gate else {}
     command = [sys.executable, str(ROOT / "tests/dse/experiment.py")]
     command += ["--algorithm", algorithm, "--budget", str(BUDGET), "--out", str(out), "--json"]
     return subprocess.Popen(
@@ -74,7 +77,7 @@ def test_kill_9_loses_repeats_and_changes_nothing(
         number += 1
         for _ in range(5):
             known = [trial.indices for trial in stored(out)]
-            evaluated = log.read_text().count("\n") if log.exists() else 0
+            evaluated = len(fakes.evaluated(log))
             process, started = start(algorithm, out, log), time.monotonic()
             try:
                 process.communicate(timeout=draw.uniform(0.1, 1.0) * seconds)
@@ -87,7 +90,7 @@ def test_kill_9_loses_repeats_and_changes_nothing(
             found = stored(out)
             assert found == expected[: len(found)]
             assert len(found) >= len(known)
-            again = log.read_text().splitlines()[evaluated:] if log.exists() else []
+            again = fakes.evaluated(log)[evaluated:]
             assert not {str(list(indices)) for indices in known} & set(again), "evaluated twice"
             assert len(set(again)) == len(again)
             if killed >= (slow_kills if slow else kills):
@@ -187,11 +190,14 @@ def test_processes_that_start_one_optuna_study_at_once_share_it(tmp_path: Path, 
     shared = 0
     for number in range(20 if slow else 2):
         out, log = tmp_path / f"out{number}", tmp_path / f"log{number}"
-        processes = [start("optuna-nsga2", out, log, delay_s=0.03) for _ in range(4)]
+        gate = tmp_path / f"gate{number}"
+        processes = [start("optuna-nsga2", out, log, delay_s=0.03, gate=gate) for _ in range(4)]
+        wait_for(lambda: len(list(tmp_path.glob(f"gate{number}.*"))) == 4)  # noqa: B023  # called at once
+        gate.touch()
         ends = [process.communicate(timeout=120) for process in processes]
         assert {process.returncode for process in processes} == {0}, ends
         assert stored(out) == expected
-        assert len(log.read_text().splitlines()) == BUDGET, "a design was evaluated twice"
+        assert len(fakes.evaluated(log)) == BUDGET, "a design was evaluated twice"
         assert sorted(path.name for path in out.iterdir() if "study.db" not in path.name) == LEFT
         shared += len(owners(out)) > 1
     print(f"{number + 1} rounds of 4 starts at once, {shared} shared by several, 0 failures, 0 mismatches")
