@@ -113,7 +113,13 @@ def evaluate(
     ] = None,
     input_shape: Annotated[str | None, typer.Option("--input", help="Input shape, such as 1x3x224x224.")] = None,
     mode: Annotated[str, typer.Option(help="Cut mode: block, tensor or frontier.")] = "block",
-    metric: Annotated[str, typer.Option(help="A layer's mapping is the best in edp, delay or energy.")] = "edp",
+    metric: Annotated[
+        str, typer.Option(help="A layer's mapping is the best in edp, delay or energy; pareto: with --mapping-point.")
+    ] = "edp",
+    mapping_point: Annotated[
+        int | None,
+        typer.Option(help="Which point of the front over mappings, as `map --metric pareto` and a study number them."),
+    ] = None,
     operators: Annotated[str, typer.Option(help="all, or conv: convolutions only, as the paper.")] = "all",
     dvfs: Annotated[str, typer.Option(help="on: supply follows the clock; off; sized.")] = "on",
     accelerator_model: Annotated[str, typer.Option(help="mapper: ours; timeloop: the tool on the PATH.")] = "mapper",
@@ -155,7 +161,7 @@ def evaluate(
     point = design_point(traced, cut, accelerator, given, clock_mhz=clock_mhz, dram=dram, link=link)
     with open_memo(cache) as memo, counting("measuring the edge node") as told:
         system = System(traced, settings, memo, edge_progress=told)
-        evaluation, edge_notes = system.evaluate(point), system.edge_profile.notes
+        evaluation, edge_notes = system.evaluate(point, mapping_point), system.edge_profile.notes
     if as_json:
         head = {"network": traced.name, "input": list(traced.input.shape), "cut_mode": traced.cut_mode}
         broken = {"breaks": [str(constraint) for constraint in _broken(evaluation)]}

@@ -111,9 +111,9 @@ def front_table(
         notes.append("in, w, acc: input, weight and accumulation buffers, times the template's own size.")
     if mapped:
         notes.append(
-            "mappings: the point on the network's front over mappings before the cut, which "
-            "`paretocut map NETWORK --metric pareto --cut CUT --clock-mhz MHZ …` lists; in brackets how many layers "
-            "are not mapped for their own least energy × latency."
+            "mappings: the point on the front over mappings of the layers before the cut, and in brackets how many of "
+            "them are not mapped for their own least energy × latency; `paretocut evaluate … --metric pareto "
+            "--mapping-point N` itemises it."
         )
     if several_widths:
         notes.append("bits: width of an element on the link; accuracy is not modelled, so narrower only costs less.")

@@ -133,3 +133,21 @@ def test_lists_name_everything(run, kind, names):
     status, out, _ = run("list", kind, "--json")
     assert status == 0
     assert {entry["name"] for entry in json.loads(out)} >= set(names())
+
+
+def test_a_point_of_the_front_over_mappings_is_itemised(run):
+    """What `map --metric pareto` lists can be evaluated; its accelerator energy and latency are the same."""
+    chip = ("--accelerator", "simba_like", "--set", "pe_cols=2", "--set", "glb_kib=8")
+    at = ("--cut", "Linear: 1-12", "--clock-mhz", "100")
+    code, text, errors = run("map", "lenet5", *chip, *at, "--metric", "pareto", "--json")
+    assert code == 0, errors
+    front = json.loads(text)["front"]
+    for point in front:
+        chosen = ("--metric", "pareto", "--mapping-point", str(point["point"]), "--json")
+        code, text, errors = run("evaluate", "lenet5", *chip, *at, *chosen)
+        assert code == 0, errors
+        metrics = json.loads(text)["metrics"]
+        assert metrics["accelerator_energy_j"] == point["energy_j"]
+        assert metrics["sensor_latency_s"] == point["latency_s"]
+    code, _, errors = run("evaluate", "lenet5", *chip, *at, "--metric", "pareto")
+    assert code == 2 and "many costs" in errors and errors.count("\n") == 1
