@@ -206,3 +206,34 @@ def test_what_is_not_computed_passes_through_the_outermost_buffer() -> None:
     for name in accelerators.names():
         chip = accelerators.build(name)
         assert chip.levels[chip.outermost_buffer] is chip.on_chip[-1]
+
+
+@pytest.mark.parametrize("mapping", ["edp", "delay", "energy", "pareto"])
+@pytest.mark.parametrize("dvfs", ["on", "off", "sized"])
+def test_many_clocks_at_once_are_one_after_the_other(mapping: str, dvfs: str) -> None:
+    """Bit by bit, clocks above the limit and layers that do not map included."""
+    network = _network(CONV, DEPTHWISE, ConvShape(N=1, C=16, M=8, P=16, Q=16, R=13, S=13))
+    chip = accelerators.build("eyeriss_like")  # whose 12 rows cannot hold a filter of 13
+    model = SensorModel(SensorSettings(mapping=mapping, dvfs=dvfs), Memo())  # type: ignore[arg-type]
+    places = [(clock_hz, dram) for clock_hz in (25e6, 200e6, 4e8, 5e9) for dram in ("lpddr4", "hbm2")]
+    grid = model.layer_grid(network, chip, places)
+    refused = 0
+    for k, (clock_hz, dram) in enumerate(places):
+        try:
+            if mapping == "pareto":
+                fronts = model.layer_fronts(network, chip, clock_hz, dram)
+                energy_j, latency_s, unmapped = fronts.least_energy_j, fronts.least_latency_s, fronts.unmapped
+                assert grid.sizes[k].tolist() == fronts.sizes.tolist()
+            else:
+                costs = model.layer_costs(network, chip, clock_hz, dram)
+                energy_j, latency_s, unmapped = costs.energy_j, costs.latency_s, costs.unmapped
+        except IllegalDesign as error:
+            assert str(grid.illegal[k]) == str(error) and np.isnan(grid.energy_j[k]).all()
+            refused += 1
+            continue
+        assert grid.illegal[k] is None and grid.unmapped == unmapped and list(unmapped) == [6]
+        mapped = [i for i in range(len(network.layers)) if i not in unmapped]
+        assert grid.energy_j[k][mapped].tolist() == energy_j[mapped].tolist()
+        assert grid.latency_s[k][mapped].tolist() == latency_s[mapped].tolist()
+        assert grid.area_mm2[k] == model.area_mm2(chip, clock_hz)
+    assert refused == (0 if dvfs == "off" else 2)
