@@ -114,6 +114,12 @@ BACKENDS = (
         "https://github.com/Accelergy-Project/accelergy, accelergy-aladdin-plug-in, accelergy-cacti-plug-in",
     ),
     Backend(
+        "zigzag",
+        "--accelerator-model zigzag",
+        _package("zigzag.api", "zigzag-dse"),
+        "pip install 'paretocut[zigzag]'",
+    ),
+    Backend(
         "CUDA",
         "an edge node measured on a GPU (edge=measured:cuda)",
         _cuda,

@@ -53,8 +53,8 @@ class SensorSettings:
     `mapping` is the metric that chooses among a layer's mappings, or "pareto" to keep all that are not beaten,
     `operators` "conv" costs convolutions only (the paper's convention), `dvfs` is one of "on" (supply follows the
     clock), "off" (table energies, no leakage), "sized" (MACs synthesised for the clock). `accelerator_model` is who
-    maps the layers: "mapper" is ours, "timeloop" the tool, which gives one mapping per layer. `timeloop_files` are an
-    accelerator of the user's own for that tool, whose figures are taken as they are (`dvfs` "off").
+    maps the layers: "mapper" is ours; "timeloop" and "zigzag" are tools, which give one mapping per layer.
+    `timeloop_files` are an accelerator of the user's own for Timeloop, its figures taken as they are (`dvfs` "off").
     """
 
     mapping: MappingChoice = "edp"
@@ -62,17 +62,17 @@ class SensorSettings:
     dvfs: Dvfs = "on"
     factors: Factors = "perfect"
     energy_table: EnergyTable = "default"
-    accelerator_model: Literal["mapper", "timeloop"] = "mapper"
+    accelerator_model: Literal["mapper", "timeloop", "zigzag"] = "mapper"
     timeloop_files: OwnFiles | None = None
 
     def __post_init__(self) -> None:
         for name, known in _CHOICES.items():
             if getattr(self, name) not in known:
                 raise unknown(name.replace("_", " "), getattr(self, name), known)
-        if self.accelerator_model == "timeloop" and (self.mapping, self.factors) not in _TIMELOOP_CAN:
+        if self.accelerator_model != "mapper" and (self.mapping, self.factors) not in _TOOLS_CAN:
             raise UserError(
-                f"timeloop gives each layer one mapping with perfect factors, not mapping={self.mapping!r} with "
-                f"factors={self.factors!r}; leave out accelerator_model, or one of these"
+                f"{self.accelerator_model} gives each layer one mapping, and takes perfect factors, not "
+                f"mapping={self.mapping!r} with factors={self.factors!r}; leave out accelerator_model, or one of these"
             )
         if self.timeloop_files is not None and (self.accelerator_model, self.dvfs) != ("timeloop", "off"):
             raise UserError('timeloop_files go with accelerator_model="timeloop" and dvfs="off": unscaled figures')
@@ -84,10 +84,10 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "dvfs": ("on", "off", "sized"),
     "factors": FACTORS,
     "energy_table": ("default", "timeloop-be27768"),
-    "accelerator_model": ("mapper", "timeloop"),
+    "accelerator_model": ("mapper", "timeloop", "zigzag"),
 }
 
-_TIMELOOP_CAN = [("edp", "perfect"), ("delay", "perfect"), ("energy", "perfect")]
+_TOOLS_CAN = [("edp", "perfect"), ("delay", "perfect"), ("energy", "perfect")]
 
 
 @dataclass(frozen=True)
@@ -250,9 +250,13 @@ class _OwnMapper:
 def _layer_mapper(settings: SensorSettings, memo: Memo) -> LayerMapper:
     if settings.accelerator_model == "mapper":
         return _OwnMapper(settings, memo)
+    assert settings.mapping != "pareto"  # the settings refuse it
+    if settings.accelerator_model == "zigzag":
+        from evaluators.zigzag.layers import ZigzagLayers
+
+        return ZigzagLayers(memo, settings.mapping, settings.energy_table)
     from evaluators.timeloop.layers import TimeloopLayers
 
-    assert settings.mapping != "pareto"  # the settings refuse it
     return TimeloopLayers(memo, settings.mapping, settings.energy_table)
 
 

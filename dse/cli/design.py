@@ -122,7 +122,7 @@ def evaluate(
     ] = None,
     operators: Annotated[str, typer.Option(help="all, or conv: convolutions only, as the paper.")] = "all",
     dvfs: Annotated[str, typer.Option(help="on: supply follows the clock; off; sized.")] = "on",
-    accelerator_model: Annotated[str, typer.Option(help="mapper: ours; timeloop: the tool on the PATH.")] = "mapper",
+    accelerator_model: Annotated[str, typer.Option(help="mapper: ours; timeloop or zigzag: that tool.")] = "mapper",
     factors: Annotated[str, typer.Option(help="perfect, or imperfect: layers are tiled with remainders.")] = "perfect",
     framing: Annotated[str, typer.Option(help="802.3, paper or cnnparted.")] = "802.3",
     cable_m: Annotated[float, typer.Option(help="Length of the cable in metres.")] = 5.0,

@@ -65,7 +65,7 @@ WarmStart = Annotated[
 AcceleratorModel = Annotated[
     str | None,
     typer.Option(
-        help="mapper: this project's, optimal; timeloop: the tool on the PATH.", show_default="what the script says"
+        help="mapper: ours, optimal; timeloop or zigzag: that tool.", show_default="what the script says"
     ),
 ]
 KeepRuns = Annotated[

@@ -1,6 +1,6 @@
 """Running Timeloop: each run in a fresh folder, several at once, none left behind.
 
-A run's folder holds its inputs, its outputs and `timeloop.log` (both streams). The tool and all it starts are one
+A run's folder holds its inputs, its outputs and `run.log` (both streams). The tool and all it starts are one
 process group, which is killed at the time limit, when the caller is interrupted, and (on Linux) when the caller dies.
 """
 
@@ -28,7 +28,7 @@ __all__ = ["INSTALLATION", "Job", "Run", "Tool", "find_tool", "run_all"]
 INSTALLATION = "https://timeloop.csail.mit.edu/previous_versions/timeloop-accelergy-v3/timeloop/installation"
 """Where the tool's own documentation says how to install the version that reads v0.3 input."""
 
-LOG = "timeloop.log"
+LOG = "run.log"
 _POLL_S = 0.005
 
 

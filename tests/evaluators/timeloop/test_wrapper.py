@@ -98,7 +98,7 @@ def test_runs_are_kept_where_asked(stand_in: StandIn, tmp_path: Path) -> None:
     runs = tmp_path / "deep" / "runs"
     search(Timeloop(Memo(), runs=runs), LAYER)
     (folder,) = runs.iterdir()
-    assert {"in.yaml", "timeloop.log", "timeloop-mapper.map+stats.xml"} <= {file.name for file in folder.iterdir()}
+    assert {"in.yaml", "run.log", "timeloop-mapper.map+stats.xml"} <= {file.name for file in folder.iterdir()}
 
 
 def test_several_run_at_once(stand_in: StandIn) -> None:
@@ -170,7 +170,7 @@ def test_every_failure_leaves_a_trail(case: str, ended: str, cause: str, stand_i
     assert (folder / "in.yaml").is_file(), "what failed is kept"
     assert f"cd {shlex.quote(str(folder))} && " in message
     command = message.partition("repeat with: ")[2].partition(";")[0]
-    log = (folder / "timeloop.log").read_text().splitlines()
+    log = (folder / "run.log").read_text().splitlines()
     if log:
         assert log[-1].strip() in message
         again = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
