@@ -163,7 +163,7 @@ def test_it_is_told_the_padded_layer() -> None:
 @pytest.mark.skipif(find_spec("zigzag") is None, reason="zigzag-dse is not installed")
 @pytest.mark.parametrize("name", OFFERED)
 def test_the_real_package_is_of_our_opinion_in_the_rough(name: str) -> None:
-    """Within a factor of two in cycles and energy on a layer that fills the array: other rules, not another accelerator."""
+    """Within a factor of two in cycles and energy on a layer that fills the array: only the rules differ."""
     architecture, shape = accelerators.build(name), ConvShape(N=1, C=16, M=64, P=28, Q=28, R=3, S=3)
     (theirs,) = ZigzagLayers(Memo(), "edp").map_layers([(shape, architecture)]).values()
     assert not isinstance(theirs, Exception)
