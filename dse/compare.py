@@ -18,9 +18,9 @@ import numpy as np
 
 from dse.choose import knee as knee_of
 from dse.files import read_json
-from dse.front import Front
+from dse.front import MARGIN, Front
 from dse.history import LEVELS, Effort, History, read_history
-from dse.indicators import MARGIN, Yardstick, attainment, coverage
+from dse.indicators import Yardstick, attainment, coverage
 from dse.result import Baseline, StudyResult, read_result
 from dse.store import is_study
 from dse.study import differences

@@ -14,7 +14,10 @@ from itertools import pairwise
 
 import numpy as np
 
-__all__ = ["Front", "FrontStream", "extent", "hypervolume", "reference_point"]
+__all__ = ["MARGIN", "Front", "FrontStream", "extent", "hypervolume", "reference_point"]
+
+MARGIN = 0.1
+"""By how much of a front's range its reference point lies beyond its worst values."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,11 +175,10 @@ def extent(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return best, np.where(span > 0, span, 1.0)
 
 
-def reference_point(fronts: Sequence[Front], margin: float = 0.1) -> np.ndarray:
-    """The worst value of each objective over all fronts, moved outwards by `margin` of the range (of the value
-    itself where the range is zero): dominated by every design of every front."""
-    stacked = np.concatenate([front.distinct for front in fronts])
-    return stacked.max(axis=0) + margin * extent(stacked)[1]
+def reference_point(values: np.ndarray) -> np.ndarray:
+    """The worst value of each objective over (n, objectives), n > 0, moved outwards by `MARGIN` of the range (of the
+    value itself where the range is zero): dominated by every one of them."""
+    return values.max(axis=0) + MARGIN * extent(values)[1]
 
 
 def hypervolume(front: Front, reference: np.ndarray) -> float:

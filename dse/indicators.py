@@ -8,12 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
-from dse.front import extent
+from dse.front import extent, reference_point
 
-__all__ = ["MARGIN", "Yardstick", "attainment", "coverage"]
-
-MARGIN = 0.1
-"""By how much of the reference front's range the reference point lies beyond its worst values."""
+__all__ = ["Yardstick", "attainment", "coverage"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +24,7 @@ class Yardstick:
 
     @cached_property
     def reference_point(self) -> np.ndarray:
-        return self.front.max(axis=0) + MARGIN * extent(self.front)[1]
+        return reference_point(self.front)
 
     @cached_property
     def hypervolume(self) -> float:

@@ -52,7 +52,7 @@ def run_record(result: StudyResult) -> dict[str, Any]:
         "counts": result.counts.as_json(),
     }
     if len(front):
-        reference = reference_point([front])
+        reference = reference_point(front.distinct)
         record["hypervolume"] = {
             "value": hypervolume(front, reference),
             "reference_point": dict(zip(front.objectives, map(float, reference), strict=True)),

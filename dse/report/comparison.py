@@ -15,8 +15,8 @@ from rich.text import Text
 
 from dse.choose import knee
 from dse.compare import PLACES, Comparison, Entry, Group
+from dse.front import MARGIN
 from dse.history import LEVELS, Effort
-from dse.indicators import MARGIN
 from dse.report.labels import LABELS, number, percent, quantity, signed
 
 __all__ = ["COMPARISON_COLUMNS", "comparison_csv", "comparison_tables"]
