@@ -197,7 +197,8 @@ class _Reader:
         self.onnx = onnx_
         self.name = name
         self.graph = model.graph
-        self.sizes = sizes | {source: tuple(shape)}
+        self.shape = tuple(shape)
+        self.sizes = sizes | {source: self.shape}
         self.made: dict[str, int] = {source: INPUT}  # the operator that gives a tensor which depends on the input
         self.weights = {tensor.name: tensor for tensor in self.graph.initializer}
         self.constants: dict[str, _Item] = {}  # what gives a tensor that does not depend on the input
@@ -302,7 +303,10 @@ class _Reader:
         except KeyError:
             maker = next((n for n in self.graph.node if tensor in n.output), None)
             what = f" (made by {maker.op_type})" if maker is not None else ""
-            raise UserError(f"{self.name}: the size of {tensor!r}{what} cannot be inferred from the file") from None
+            text = "x".join(map(str, self.shape))
+            raise UserError(
+                f"{self.name}: the size of {tensor!r}{what} cannot be inferred for an input of {text}"
+            ) from None
 
     def _products(self, item: _Item, result: tuple[int, ...]) -> ConvShape | None:
         if len(item.reads) < 2:

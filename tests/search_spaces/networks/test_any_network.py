@@ -32,7 +32,7 @@ FAMILIES = {
     "squeezenet1_1": (1, 3, 64, 64),
     "vgg16": (1, 3, 224, 224),
 }
-QUICK = ("resnet18", "mobilenet_v3_large")
+QUICK = ("mobilenet_v3_large",)
 USERS_CODE = """
 import torch
 from torch import nn
@@ -176,7 +176,7 @@ def exported(name: str, path: Path, shape: tuple[int, ...]) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("name", ["squeezenet1_1", "mobilenet_v2"])
+@pytest.mark.parametrize("name", ["squeezenet1_1", pytest.param("mobilenet_v2", marks=pytest.mark.slow)])
 def test_an_exported_program_has_the_layers_cuts_and_halves_of_its_model(name: str, tmp_path: Path) -> None:
     shape = FAMILIES[name]
     file = exported(name, tmp_path / "net.pt2", shape)
@@ -345,7 +345,7 @@ def wrong_files(folder: Path) -> dict[str, tuple[str, tuple[int, ...] | None]]:
         "is not computed from its input": (
             onnx_file(folder / "f.onnx", [relu], {"x": [1, 4]}, ["w"], {"w": [4]}), None,
         ),
-        "cannot be inferred from the file": (
+        "cannot be inferred for an input of 1x4": (
             onnx_file(folder / "g.onnx", [NODE("Odd", ["x"], ["y"], domain="my.domain")], {"x": [1, 4]}, ["y"]), None,
         ),
     }  # fmt: skip
