@@ -27,7 +27,8 @@ def working(folder: Path, *, alone: bool, note: Callable[[str], None]) -> Iterat
             holder = ", ".join(map(str, _processes(file))) or "?"
             raise UserError(f"process {holder} is working in {folder}; wait for it to end or choose another --out")
         if others and not alone:
-            note(f"process {', '.join(map(str, others))} is working on this study too: sharing the designs to evaluate")
+            shown = f"process {others[0]}" + (f" and {len(others) - 1} more" if len(others) > 1 else "")
+            note(f"sharing the designs to evaluate with {shown}, at work on this study too")
         with held(folder):
             text = "".join(f"{pid}\n" for pid in [*_processes(file), os.getpid()])
             file.seek(0)

@@ -160,9 +160,8 @@ def run_study(
     question = spec.question(evaluator.fingerprint())
 
     with working(out, alone=algorithm.storage == "table", note=progress.note):
-        with held(out):
-            evaluate = partial(_judged, run) if adopt else None
-            store = open_store(out, question, algorithm.storage, storage=storage, evaluate=evaluate)
+        evaluate = partial(_judged, run) if adopt else None
+        store = open_store(out, question, algorithm.storage, storage=storage, evaluate=evaluate)
         try:
             reclaimed = store.reclaim()
             try:
@@ -196,9 +195,7 @@ def _check(budget: int | None, workers: int, time_limit: float | None) -> None:
         raise UserError(f"a time limit is a number of seconds above 0, not {time_limit:g}")
 
 
-def _system(
-    spec: StudySpec, memo: Memo | None, sensor_model: Sensor | None, progress: Progress
-) -> tuple[Any, Memo]:
+def _system(spec: StudySpec, memo: Memo | None, sensor_model: Sensor | None, progress: Progress) -> tuple[Any, Memo]:
     from evaluators.memo import Memo as Table
     from evaluators.memo import default_cache_path
     from evaluators.system import System

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dse.database import DamagedError, connect, create_database, explained
+from dse.locks import held
 from dse.study import Trial, differences, fingerprint
 from search_spaces.errors import UserError
 
@@ -249,33 +250,36 @@ def open_store(
     from dse.adopt import adopt
     from dse.store_optuna_file import OptunaFile
 
+    if kind == "optuna":
+        import optuna  # noqa: F401  # before the lock: it takes a second
+
     path = folder / DATABASE
-    stored = stored_kind(folder)
-    known = store_url.remembered(folder)
-    if storage is not None:
-        if stored is not None:
-            raise UserError(
-                f"{folder} holds a study of its own ({DATABASE}), not one in a storage; choose another --out"
-            )
-        if known not in (None, store_url.without_password(storage)):
-            raise UserError(f"the study of {folder} is in {known}; choose another --out for another --storage")
-    store: Store
-    if storage is not None or (known is not None and stored is None):
-        if kind != "optuna":
-            raise UserError(f"{folder} holds a study of an optuna-* algorithm in {known}; choose another --out")
-        store = store_url.open_url(storage or str(known), folder, question, evaluate)
-    elif stored is None:
-        if evaluate is not None:
-            raise UserError(f"nothing to adopt: there is no {path}")
+    with held(folder):  # of several processes that start at once, one makes the study
+        stored = stored_kind(folder)
+        known = store_url.remembered(folder)
+        if storage is not None:
+            if stored is not None:
+                raise UserError(
+                    f"{folder} holds a study of its own ({DATABASE}), not one in a storage; choose another --out"
+                )
+            if known not in (None, store_url.without_password(storage)):
+                raise UserError(f"the study of {folder} is in {known}; choose another --out for another --storage")
         _sweep(folder)
-        return OptunaFile.create(path, question) if kind == "optuna" else TableStore.create(path, question)
-    elif stored == "optuna":
-        if evaluate is not None:
+        elsewhere = (storage or known) if stored is None else None
+        if elsewhere is None and stored is None:
+            if evaluate is not None:
+                raise UserError(f"nothing to adopt: there is no {path}")
+            return OptunaFile.create(path, question) if kind == "optuna" else TableStore.create(path, question)
+        if stored == "optuna" and evaluate is not None:
             with OptunaFile.opened(path) as study:
                 adopt(study, question, evaluate, path)
-        store = OptunaFile(path)
+    store: Store
+    if elsewhere is not None:
+        if kind != "optuna":
+            raise UserError(f"{folder} holds a study of an optuna-* algorithm in {known}; choose another --out")
+        store = store_url.open_url(elsewhere, folder, question, evaluate)
     else:
-        store = TableStore(path)
+        store = OptunaFile(path) if stored == "optuna" else TableStore(path)
     changed = differences(store.question(), question)
     if changed:
         store.close()
@@ -283,7 +287,6 @@ def open_store(
         raise UserError(f"{folder} holds another question ({shown}); choose another --out")
     if storage is not None:
         store_url.remember(folder, storage)
-    _sweep(folder)
     return store
 
 

@@ -191,7 +191,7 @@ def test_processes_that_start_one_optuna_study_at_once_share_it(tmp_path: Path, 
     for number in range(20 if slow else 2):
         out, log = tmp_path / f"out{number}", tmp_path / f"log{number}"
         gate = tmp_path / f"gate{number}"
-        processes = [start("optuna-nsga2", out, log, delay_s=0.03, gate=gate) for _ in range(4)]
+        processes = [start("optuna-nsga2", out, log, delay_s=0.08, gate=gate) for _ in range(4)]
         wait_for(lambda: len(list(tmp_path.glob(f"gate{number}.*"))) == 4)  # noqa: B023  # called at once
         gate.touch()
         ends = [process.communicate(timeout=120) for process in processes]
@@ -216,7 +216,7 @@ def test_what_a_killed_process_had_claimed_is_done_by_the_one_that_shares_its_st
     first.communicate()
     text, errors = second.communicate(timeout=120)
     assert stored(out) == expected, errors
-    assert f"process {first.pid} is working on this study too" in errors
+    assert f"sharing the designs to evaluate with process {first.pid}, at work" in errors
     assert json.loads(text)["run"]["new_trials"] == BUDGET
 
 
