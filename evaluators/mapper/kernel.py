@@ -26,7 +26,6 @@ from evaluators.mapper.tables import (
     EXTENT,
     IN_TIME,
     INSTANCES,
-    LEAST_INPUTS,
     LIMIT_X,
     LIMIT_Y,
     MESH_X,
@@ -208,11 +207,15 @@ def _how_many_fit(t, rows, on_mesh, room, fits):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _repeat(t, picked, repeats):  # type: ignore[no-untyped-def]
-    """How often the group's irrelevant loops repeat a tensor's words (weights, outputs), M left out.
+def _repeat(t, picked, repeats, used):  # type: ignore[no-untyped-def]
+    """How often the group's irrelevant loops repeat a tensor's words (weights, outputs), and its instances; M left out.
 
-    For loops in time beyond a position and instances above a level: (2, L + 1, P + 1).
+    For loops in time beyond a position and instances above a level: (2, L + 1, P + 1); instances: (L + 1,).
     """
+    for a in range(len(used)):
+        used[a] = 1.0
+        for d in _PREFIX:
+            used[a] *= t.row[UNROLLED, picked[d], a]
     for a in range(repeats.shape[1]):
         for p in range(repeats.shape[2]):
             repeats[0, a, p] = 1.0
@@ -226,8 +229,10 @@ def _repeat(t, picked, repeats):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _bound_rows(t, rows, picked, total, repeats, tight, cycles, on_chip, dram):  # type: ignore[no-untyped-def]
-    """What every row of M costs at least beside a group, whatever tiling and order.
+def _bound_rows(  # type: ignore[no-untyped-def]
+    t, rows, fitting, n_rows, picked, total, repeats, least_slid, tight, cycles, on_chip, dram
+):
+    """What each of the first rows of M listed costs at least beside a group, whatever tiling and order.
 
     An irrelevant loop repeats a fill unless it lies inside the first relevant one; where that one comes no later than
     some position, loops beyond repeat for certain. Of the free dimensions at least what their tightest tiling leaves
@@ -237,7 +242,6 @@ def _bound_rows(t, rows, picked, total, repeats, tight, cycles, on_chip, dram): 
     n_levels = t.keeps.shape[1]
     last = n_levels - 1
     n_positions = t.position_dim.shape[1]
-    n_rows = t.rows[M]
     widest = t.least_idle.shape[1] - 1
     held = t.held_level
     held_words = t.level[held, WORDS]
@@ -250,10 +254,10 @@ def _bound_rows(t, rows, picked, total, repeats, tight, cycles, on_chip, dram): 
     whole_m = t.total[t.offset[M]]
     constant, constant_dram = 0.0, 0.0
     in_time = rows.visits[n_levels, 0]
-    for i in range(n_rows):
-        cycles[i] = steps * in_time[i]
-        on_chip[i] = 0.0
-        dram[i] = 0.0
+    for a in range(n_rows):
+        cycles[a] = steps * in_time[fitting[a]]
+        on_chip[a] = 0.0
+        dram[a] = 0.0
     pj, accesses = np.empty(n_positions + 1), np.empty(n_positions + 1)
     for tensor in (_WEIGHTS, _OUTPUTS, _INPUTS):
         child = -1
@@ -282,9 +286,9 @@ def _bound_rows(t, rows, picked, total, repeats, tight, cycles, on_chip, dram): 
                         every *= t.visits[picked[d], k + 1, 0]
                 if tensor == _INPUTS:
                     of_m = rows.visits[k + 1, 0]
-                    for i in range(n_rows):
-                        on_chip[i] += access_pj * every * of_m[i]
-                        dram[i] += access_dram * every * of_m[i]
+                    for a in range(n_rows):
+                        on_chip[a] += access_pj * every * of_m[fitting[a]]
+                        dram[a] += access_dram * every * of_m[fitting[a]]
                 else:
                     constant += access_pj * every
                     constant_dram += access_dram * every
@@ -294,12 +298,13 @@ def _bound_rows(t, rows, picked, total, repeats, tight, cycles, on_chip, dram): 
                     if not t.tiled_only[d] and t.relevant[tensor, d]:
                         first = min(first, t.first[picked[d], child])
                 if tensor == _INPUTS:
-                    least = t.level[child, LEAST_INPUTS]
+                    least = least_slid[child] * t.total[picked[C]]
                     from_m = t.from_level[M, t.surely_after[first]]
                     here, there = rows.visits[child + 1, from_m], rows.visits[k + 1, from_m]
-                    for i in range(n_rows):
-                        on_chip[i] += least * (fill_pj * here[i] + access_pj * there[i])
-                        dram[i] += access_dram * least * there[i]
+                    for a in range(n_rows):
+                        i = fitting[a]
+                        on_chip[a] += least * (fill_pj * here[i] + access_pj * there[i])
+                        dram[a] += access_dram * least * there[i]
                 else:
                     which = 0 if tensor == _WEIGHTS else 1
                     for p in range(first + 1):
@@ -314,29 +319,32 @@ def _bound_rows(t, rows, picked, total, repeats, tight, cycles, on_chip, dram): 
                     m_first = rows.first[child]
                     if tight and tensor == _WEIGHTS:
                         extent = rows.extent[held]
-                        for i in range(n_rows):
+                        for a in range(n_rows):
+                            i = fitting[a]
                             p = min(first, m_first[i])
                             at = t.surely_after[p]
                             room = min(widest, int(held_words / extent[i]))
                             crowded = t.least_idle[at, room] / t.least_idle[at, widest]
-                            on_chip[i] += pj[p] * crowded
-                            dram[i] += accesses[p] * crowded
+                            on_chip[a] += pj[p] * crowded
+                            dram[a] += accesses[p] * crowded
                     else:
-                        for i in range(n_rows):
-                            p = min(first, m_first[i])
-                            on_chip[i] += pj[p]
-                            dram[i] += accesses[p]
+                        for a in range(n_rows):
+                            p = min(first, m_first[fitting[a]])
+                            on_chip[a] += pj[p]
+                            dram[a] += accesses[p]
             fill_pj = write_pj
             child = k
     words_per_cycle = t.level[last, SHARED_BANDWIDTH] / t.level[last, BLOCK]
-    for i in range(n_rows):
-        on_chip[i] = (on_chip[i] + constant) * _BELOW
-        dram[i] = (dram[i] + constant_dram) * _BELOW
-        cycles[i] = max(cycles[i], np.ceil(dram[i] / words_per_cycle * _BELOW))
+    for a in range(n_rows):
+        on_chip[a] = (on_chip[a] + constant) * _BELOW
+        dram[a] = (dram[a] + constant_dram) * _BELOW
+        cycles[a] = max(cycles[a], np.ceil(dram[a] / words_per_cycle * _BELOW))
 
 
 @_compiled
-def _bound_tilings(t, rows, picked, i, total, repeats, tilings, busy, cycles, on_chip, dram):  # type: ignore[no-untyped-def]
+def _bound_tilings(  # type: ignore[no-untyped-def]
+    t, rows, picked, i, total, repeats, group_used, tilings, busy, cycles, on_chip, dram
+):
     """What every tiling costs at least for one group and row of M, infinite where it does not fit.
 
     `busy` is room for the words that an instance reads and writes on average: (2, L, T).
@@ -378,9 +386,7 @@ def _bound_tilings(t, rows, picked, i, total, repeats, tilings, busy, cycles, on
         for k in range(n_levels):
             if not t.keeps[tensor, k]:
                 continue
-            instances = rows.unrolled[k + 1, i]
-            for d in _PREFIX:
-                instances *= t.row[UNROLLED, picked[d], k + 1]
+            instances = rows.unrolled[k + 1, i] * group_used[k + 1]
             used = min(instances, t.level[k, CHARGED])
             per_word = _BELOW / (instances * t.level[k, BLOCK])
             read_pj, write_pj = t.level[k, READ_PJ] * used, t.level[k, WRITE_PJ] * used
@@ -925,6 +931,7 @@ def search(t: Tables, rows: Rows, archive, keys, count, tag):  # type: ignore[no
     picked[M] = t.offset[M]
     on_mesh, fits = np.empty(n_m, dtype=np.int64), np.empty(n_m, dtype=np.int64)
     row_cycles, row_on_chip, row_dram = np.empty(n_m), np.empty(n_m), np.empty(n_m)
+    fitting_rows = np.empty(n_m, dtype=np.int64)
     open_rows, open_tilings = np.empty(n_m, dtype=np.int64), np.empty(n_tilings, dtype=np.int64)
     one = np.empty(1, dtype=np.int64)
     per_order, least = np.zeros((n_levels, t.variant_with.shape[1], 2)), np.zeros(2)
@@ -935,6 +942,8 @@ def search(t: Tables, rows: Rows, archive, keys, count, tag):  # type: ignore[no
     dram = np.empty(n_tilings)
     repeats = np.ones((2, n_levels + 1, n_positions + 1))
     busy = np.zeros((2, n_levels, n_tilings))
+    least_slid = np.zeros(n_levels)
+    used = np.ones(n_levels + 1)
     total = np.ones(3)  # bounds that matter to a tensor, M left out
     room = np.full(n_levels, np.inf)
     result = np.zeros(3 + 6 * n_levels)
@@ -957,6 +966,8 @@ def search(t: Tables, rows: Rows, archive, keys, count, tag):  # type: ignore[no
             continue
         if laid != beside_c:
             _lay_tilings(t, picked, tilings)
+            for k in range(n_levels):
+                least_slid[k] = tilings.slid[k].min()
             _pick_tiling(t, picked, 0)
             laid = beside_c
         fit_here = 0
@@ -973,31 +984,34 @@ def search(t: Tables, rows: Rows, archive, keys, count, tag):  # type: ignore[no
             for d in _PREFIX:
                 if t.relevant[tensor, d]:
                     total[tensor] *= t.total[picked[d]]
-        _repeat(t, picked, repeats)
-        _bound_rows(t, rows, picked, total, repeats, tight, row_cycles, row_on_chip, row_dram)
+        _repeat(t, picked, repeats, used)
+        n_fit = 0
         for i in range(n_m):
-            if possible[i] == 0:
-                row_cycles[i] = np.inf
-        n_open = _open(row_cycles, row_on_chip, row_dram, n_m, archive, keys, count, open_rows)
+            if possible[i] == 1:
+                fitting_rows[n_fit] = i
+                n_fit += 1
+        _bound_rows(
+            t, rows, fitting_rows, n_fit, picked, total, repeats, least_slid, tight, row_cycles, row_on_chip, row_dram
+        )
+        n_open = _open(row_cycles, row_on_chip, row_dram, n_fit, archive, keys, count, open_rows)
         for a in range(n_open):
-            i = open_rows[a]
-            if possible[i] == 0:
-                continue
-            if a > 0 and _open(row_cycles[i:], row_on_chip[i:], row_dram[i:], 1, archive, keys, count, one) == 0:
+            b = open_rows[a]
+            if a > 0 and _open(row_cycles[b:], row_on_chip[b:], row_dram[b:], 1, archive, keys, count, one) == 0:
                 continue  # closed by what this group's earlier rows found
+            i = fitting_rows[b]
             picked[M] = t.offset[M] + i
-            _bound_tilings(t, rows, picked, i, total, repeats, tilings, busy, cycles, on_chip, dram)
+            _bound_tilings(t, rows, picked, i, total, repeats, used, tilings, busy, cycles, on_chip, dram)
             if n_variants > 1:
                 _rates(t, picked, rates)
                 for tensor in range(3):
                     whole[tensor] = total[tensor] * (1.0 if tensor == _INPUTS else t.total[picked[M]])
             n_tried = _open(cycles, on_chip, dram, n_tilings, archive, keys, count, open_tilings)
-            for b in range(n_tried):
-                tiling = open_tilings[b]
+            for c in range(n_tried):
+                tiling = open_tilings[c]
                 at = slice(tiling, tiling + 1)
                 if on_chip[tiling] == np.inf:
                     continue
-                if b > 0 and _open(cycles[at], on_chip[at], dram[at], 1, archive, keys, count, one) == 0:
+                if c > 0 and _open(cycles[at], on_chip[at], dram[at], 1, archive, keys, count, one) == 0:
                     continue
                 _pick_tiling(t, picked, tiling)
                 n_orders = 1

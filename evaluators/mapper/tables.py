@@ -31,11 +31,11 @@ stand at the bound's last position (at their own last steps, but for a remainder
 
 (
     WORDS, BLOCK, READ_PJ, WRITE_PJ, CHARGED, LIMIT_X, LIMIT_Y, READ_BANDWIDTH, WRITE_BANDWIDTH, SHARED_BANDWIDTH,
-    WIDEST_EXTENT, WIDEST_X, WIDEST_Y, LEAST_INPUTS, INSTANCES,
-) = range(15)  # fmt: skip
+    WIDEST_EXTENT, WIDEST_X, WIDEST_Y, INSTANCES,
+) = range(14)  # fmt: skip
 """Columns of `Tables.level`: capacity (inf where unlimited) and words per access; energies per access; instances over
 the cluster size; mesh limits; words per cycle (inf where it cannot stall); the largest extent and mesh factors of M;
-the fewest words that any tiling moves into all input tiles together; instances on the chip."""
+instances on the chip."""
 
 
 class Tables(NamedTuple):
@@ -44,7 +44,7 @@ class Tables(NamedTuple):
     offset: np.ndarray  # (D,) first row of each dimension
     row: np.ndarray  # (8, R, L + 1) per row and level, see EXTENT to TIME_END
     visits: np.ndarray  # (R, L + 1, L + 1) steps of spatial loops at levels from a and temporal ones from b together
-    level: np.ndarray  # (L, 15) per level, see WORDS to INSTANCES
+    level: np.ndarray  # (L, 14) per level, see WORDS to INSTANCES
     original: np.ndarray  # (R,) the row's number in the mapspace, before rows that fit nowhere were left out
     rows: np.ndarray  # (D,) rows of each dimension
     total: np.ndarray  # (R,) the bound: the product of all factors where none leaves a remainder
@@ -163,7 +163,6 @@ def tables(space: Mapspace, shape: ConvShape, priced: Priced) -> Tables:
                 _widest(extent, offset, counts),
                 _widest(on_x, offset, counts),
                 _widest(on_y, offset, counts),
-                _least_input_words(space, shape, extent, visits[:, 1:, -1], offset, counts),
                 [architecture.instances(k) for k in range(n_levels)],
             ]
         ),
@@ -208,6 +207,10 @@ def _factors_per_level(space: Mapspace) -> tuple[list[np.ndarray], dict[str, lis
     return kinds["T"], {axis: kinds[axis] for axis in "XY"}
 
 
+_FEW = 4
+"""Rows of a dimension that are too few to sort out beforehand."""
+
+
 def _alone(
     space: Mapspace, shape: ConvShape, temporal: list[np.ndarray], mesh: dict[str, list[np.ndarray]]
 ) -> list[np.ndarray]:
@@ -225,8 +228,8 @@ def _alone(
     least_mesh = {axis: np.array([rows.min(axis=0) for rows in mesh[axis]]) for axis in "XY"}
     legal = []
     for d in range(len(DIMS)):
-        if len(extents[d]) == 1:  # a single row is for the kernel to judge
-            legal.append(np.ones(1, dtype=bool))
+        if len(extents[d]) <= _FEW:  # not worth a look: the kernel judges them
+            legal.append(np.ones(len(extents[d]), dtype=bool))
             continue
         fits = np.ones(len(extents[d]), dtype=bool)
         for axis in "XY":
@@ -318,48 +321,6 @@ def _surely_after(space: Mapspace, position_level: np.ndarray) -> np.ndarray:
         at = np.flatnonzero(position_level == level)
         positions[at] = at.max()
     return positions
-
-
-def _least_input_words(
-    space: Mapspace,
-    shape: ConvShape,
-    extent: np.ndarray,
-    instances: np.ndarray,
-    offset: np.ndarray,
-    counts: np.ndarray,
-) -> np.ndarray:
-    """Per level, a bound on the words moved into all input tiles over the run, whatever the tiling.
-
-    Along an axis, tiles hold what they hold, less what a tile can at most share with the one before it in its
-    instance: all but its least possible shift. The least of that over all rows of the axis' two dimensions.
-    """
-    result = np.full(extent.shape[1], float(space.bounds["N"] * space.bounds["C"]))
-    if not counts.all():
-        return result
-    for position, tap, stride, dilation in (
-        ("P", "R", shape.stride_w, shape.dilation_w),
-        ("Q", "S", shape.stride_h, shape.dilation_h),
-    ):
-        sides = []
-        for dim in (position, tap):
-            d = DIMS.index(dim)
-            rows = slice(offset[d], offset[d] + counts[d])
-            sides.append((extent[rows], np.ceil(space.bounds[dim] / extent[rows]), instances[rows]))
-        (p, p_tiles, p_used), (r, r_tiles, r_used) = (
-            [values[:, None] if i == 0 else values[None] for values in side] for i, side in enumerate(sides)
-        )
-        tile = dilation * (r - 1) + stride * (p - 1) + 1
-        shift = np.minimum(
-            np.where(p_tiles > p_used, p * stride, np.inf), np.where(r_tiles > r_used, r * dilation, np.inf)
-        )
-        words = (
-            r_tiles * stride * (space.bounds[position] - p_tiles)
-            + p_tiles * dilation * (space.bounds[tap] - r_tiles)
-            + p_tiles * r_tiles
-        )
-        shared = (p_tiles * r_tiles - p_used * r_used) * np.maximum(tile - np.minimum(shift, tile), 0)
-        result *= (words - shared).min(axis=(0, 1))
-    return result
 
 
 @cache
