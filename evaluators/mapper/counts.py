@@ -26,7 +26,7 @@ from search_spaces.accelerators.architecture import Architecture
 from search_spaces.types import ConvShape
 
 __all__ = [
-    "RELEVANT", "Counts", "LevelCounts", "TensorCounts", "compute_cycles", "count", "energies_pj", "last_bounds",
+    "RELEVANT", "Counts", "LevelCounts", "TensorCounts", "count", "energies_pj", "last_bounds",
     "overflow", "strides_of", "tile_words",
 ]  # fmt: skip
 
@@ -291,12 +291,6 @@ def overflow(architecture: Architecture, shape: ConvShape, mapping: LoopNest) ->
     return None
 
 
-def compute_cycles(mapping: LoopNest) -> int:
-    """Steps of the loops in time: cycles without stalls."""
-    dims, _ = _dimensions(mapping)
-    return prod(found.steps(lambda loop: loop.in_time) for found in dims.values())
-
-
 def last_bounds(mapping: LoopNest) -> dict[tuple[int, str, str], int]:
     """Loops that are cut short at the end of a ragged dimension: (level, "T", "X" or "Y", dimension) → last bound."""
     result = {}
@@ -331,7 +325,7 @@ def count(architecture: Architecture, shape: ConvShape, mapping: LoopNest) -> Co
             return prod(dims[dim].bound for dim in RELEVANT["O"]) * instances(level, "CRS")
         return prod(dims[dim].positions(lambda lp: not lp.in_time and lp.level > level) for dim in RELEVANT["O"])
 
-    steps = compute_cycles(mapping)
+    steps = prod(found.steps(lambda loop: loop.in_time) for found in dims.values())
     busiest_of: list[dict[str, TensorCounts]] = [{} for _ in levels]
     all_of: list[dict[str, TensorCounts]] = [{} for _ in levels]
     for tensor in "WIO":

@@ -47,7 +47,7 @@ from evaluators.mapper.tables import (
     Tables,
 )
 
-__all__ = ["search"]
+__all__ = ["AT_ONCE", "search"]
 
 N, M, C, P, Q, R, S = range(7)
 _PREFIX = (N, C, P, Q, R, S)
@@ -55,6 +55,8 @@ _WEIGHTS, _INPUTS, _OUTPUTS = range(3)
 _RELEVANT = np.array([[M, C, R, S, N, P, Q], [N, C, P, Q, R, S, M], [N, M, P, Q, C, R, S]])
 _HOW_MANY = np.array([4, 6, 4])
 """The dimensions that matter to a tensor and how many those are; behind them the others."""
+AT_ONCE = 1 << 15
+"""Tilings that are looked at together: some 1 kB each."""
 _BELOW = 1.0 - 1e-12
 """Bounds are put a hair lower, so that no rounding lets one exceed what it bounds."""
 _EQUAL = 1.0 + 1e-12
@@ -72,7 +74,7 @@ _entry = njit(cache=True, error_model="numpy")
 
 
 class _Tilings(NamedTuple):
-    """What every tiling contributes beside the group's rows of N, P, Q, R, S, contiguous over the tilings (T)."""
+    """What every tiling of a block contributes beside the group's rows of N, P, Q, R, S, contiguous over them (T)."""
 
     weights: np.ndarray  # (L, T) tile of R and S
     inputs: np.ndarray  # (L, T) tile of N, width and height
@@ -95,12 +97,12 @@ def _pick_tiling(t, picked, tiling):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _lay_tilings(t, picked, tilings):  # type: ignore[no-untyped-def]
-    """Fill in every tiling beside the group's rows of N, P, Q, R and S."""
+def _lay_tilings(t, picked, start, tilings):  # type: ignore[no-untyped-def]
+    """Fill in a block of tilings beside the group's rows of N, P, Q, R and S."""
     n_levels = t.keeps.shape[1]
     n_positions = t.position_dim.shape[1]
     for tiling in range(tilings.weights.shape[1]):
-        _pick_tiling(t, picked, tiling)
+        _pick_tiling(t, picked, start + tiling)
         n, p, q, r, s = picked[N], picked[P], picked[Q], picked[R], picked[S]
         for k in range(n_levels):
             width = t.stride[R] * (t.row[EXTENT, r, k] - 1) + t.stride[P] * (t.row[EXTENT, p, k] - 1) + 1
@@ -593,7 +595,7 @@ def _busiest(t, v, tensor, picked, tile, at, from_level, words, from_m):  # type
 def _count(t, v, picked, result):  # type: ignore[no-untyped-def]
     """One mapping exactly: cycles, on-chip energy and DRAM accesses into `result` (COST_MODEL sections 4 to 6).
 
-    Behind those three: words that the busiest instance of a level reads and writes.
+    Behind those three: the compute steps, and words that the busiest instance of a level reads and writes.
     """
     n_levels = t.keeps.shape[1]
     last = n_levels - 1
@@ -652,7 +654,7 @@ def _count(t, v, picked, result):  # type: ignore[no-untyped-def]
                         fill = _busiest(t, v, tensor, picked, child, child, from_level, words, from_m)
                         if tensor == _OUTPUTS:
                             child_part = _part_of_busiest(t.row, picked, child)
-                    result[3 + (3 + tensor) * n_levels + child] += fill - child_part
+                    result[4 + (3 + tensor) * n_levels + child] += fill - child_part
             per_access = instances * t.level[k, BLOCK]
             reads = np.ceil((access - part) / per_access)
             updates = np.ceil(access / per_access) if tensor == _OUTPUTS else 0.0
@@ -670,23 +672,23 @@ def _count(t, v, picked, result):  # type: ignore[no-untyped-def]
                     access = _busiest(t, v, tensor, picked, before, k, from_level, words, from_m)
                     if tensor == _OUTPUTS:
                         part = _part_of_busiest(t.row, picked, k)
-                result[3 + tensor * n_levels + k] += access - part
-                result[3 + (3 + tensor) * n_levels + k] += access if tensor == _OUTPUTS else 0.0
+                result[4 + tensor * n_levels + k] += access - part
+                result[4 + (3 + tensor) * n_levels + k] += access if tensor == _OUTPUTS else 0.0
     cycles = steps
     for k in range(n_levels):
         if t.may_stall[k]:
             reads, writes = 0.0, 0.0
             for tensor in range(3):
                 if t.keeps[tensor, k]:
-                    reads += result[3 + tensor * n_levels + k] / steps
-                    writes += result[3 + (3 + tensor) * n_levels + k] / steps
+                    reads += result[4 + tensor * n_levels + k] / steps
+                    writes += result[4 + (3 + tensor) * n_levels + k] / steps
             if reads > t.level[k, READ_BANDWIDTH]:
                 cycles = max(cycles, np.ceil(steps / (t.level[k, READ_BANDWIDTH] / reads)))
             if writes > t.level[k, WRITE_BANDWIDTH]:
                 cycles = max(cycles, np.ceil(steps / (t.level[k, WRITE_BANDWIDTH] / writes)))
             if reads + writes > t.level[k, SHARED_BANDWIDTH]:
                 cycles = max(cycles, np.ceil(steps / (t.level[k, SHARED_BANDWIDTH] / (reads + writes))))
-    result[0], result[1], result[2] = cycles, on_chip, dram
+    result[0], result[1], result[2], result[3] = cycles, on_chip, dram, steps
 
 
 @_compiled
@@ -899,22 +901,15 @@ def _runs_first(t, picked, v):  # type: ignore[no-untyped-def]
     return True
 
 
-@_entry
-def search(t: Tables, rows: Rows, archive, keys, count, tag):  # type: ignore[no-untyped-def]
-    """Search one mapspace, going on from an archive of `count` points (see `layer.map_layer`).
-
-    Returns (factorizations that fit, mappings counted exactly, the archive of shape (≥ K, 3): cycles, on-chip pJ
-    without MACs, DRAM vector accesses, all for one group; keys of shape (≥ K, 9): the row per dimension, the loop
-    order, `tag`; K).
-    """
+@_compiled
+def _search_block(t, rows, archive, keys, count, tag, start, n_tilings, only):  # type: ignore[no-untyped-def]
+    """Search all groups and rows of M with some of the tilings; `only` where there is but one."""
     n_levels = t.keeps.shape[1]
     n_variants, n_positions = t.position_dim.shape
     n_m = t.rows[M]
-    n_groups, n_tilings = 1, 1
+    n_groups = 1
     for d in _PREFIX:
-        if t.tiled_only[d]:
-            n_tilings *= t.rows[d]
-        else:
+        if not t.tiled_only[d]:
             n_groups *= t.rows[d]
     tilings = _Tilings(
         np.empty((n_levels, n_tilings)),
@@ -946,12 +941,12 @@ def search(t: Tables, rows: Rows, archive, keys, count, tag):  # type: ignore[no
     used = np.ones(n_levels + 1)
     total = np.ones(3)  # bounds that matter to a tensor, M left out
     room = np.full(n_levels, np.inf)
-    result = np.zeros(3 + 6 * n_levels)
-    key = np.zeros(9, dtype=np.int64)
+    result = np.zeros(4 + 6 * n_levels)
+    key = np.zeros(10, dtype=np.int64)
     key[8] = tag
     fitting, counted = 0, 0
     laid = -1
-    tight = t.held_level >= 0 and n_tilings > 1
+    tight = t.held_level >= 0 and not only
     for group in range(n_groups):
         rest = group
         beside_c = 0
@@ -965,7 +960,7 @@ def search(t: Tables, rows: Rows, archive, keys, count, tag):  # type: ignore[no
         if not _fit_mesh(t, rows, picked, on_mesh):
             continue
         if laid != beside_c:
-            _lay_tilings(t, picked, tilings)
+            _lay_tilings(t, picked, start, tilings)
             for k in range(n_levels):
                 least_slid[k] = tilings.slid[k].min()
             _pick_tiling(t, picked, 0)
@@ -977,7 +972,7 @@ def search(t: Tables, rows: Rows, archive, keys, count, tag):  # type: ignore[no
         if fit_here == 0:
             continue
         fitting += fit_here
-        possible = fits if n_tilings == 1 else on_mesh
+        possible = fits if only else on_mesh
 
         for tensor in range(3):
             total[tensor] = 1.0
@@ -1013,7 +1008,7 @@ def search(t: Tables, rows: Rows, archive, keys, count, tag):  # type: ignore[no
                     continue
                 if c > 0 and _open(cycles[at], on_chip[at], dram[at], 1, archive, keys, count, one) == 0:
                     continue
-                _pick_tiling(t, picked, tiling)
+                _pick_tiling(t, picked, start + tiling)
                 n_orders = 1
                 if n_variants > 1:
                     _bound_orders(t, picked, whole, rates, tilings.slid[:, tiling], per_order, least)
@@ -1043,6 +1038,30 @@ def search(t: Tables, rows: Rows, archive, keys, count, tag):  # type: ignore[no
                     if _open(result[:1], result[1:2], result[2:3], 1, archive, keys, count, one) == 1:
                         for d in range(7):
                             key[d] = t.original[picked[d]]
-                        key[7] = v
+                        key[7], key[9] = v, result[3]
                         count, archive, keys = _insert(result[0], on_chip_pj, result[2], archive, count, key, keys)
+    return fitting, counted, archive, keys, count
+
+
+@_entry
+def search(t: Tables, rows: Rows, archive, keys, count, tag, at_once=AT_ONCE):  # type: ignore[no-untyped-def]
+    """Search one mapspace, going on from an archive of `count` points (see `layer.map_layer`).
+
+    Tilings are looked at `at_once` together, which bounds the memory and changes nothing else.
+
+    Returns (factorizations that fit, mappings counted exactly, the archive of shape (≥ K, 3): cycles, on-chip pJ
+    without MACs, DRAM vector accesses, all for one group; keys of shape (≥ K, 10): the row per dimension, the loop
+    order, `tag`, compute steps; K).
+    """
+    n_tilings = 1
+    for d in _PREFIX:
+        if t.tiled_only[d]:
+            n_tilings *= t.rows[d]
+    fitting, counted = 0, 0
+    for start in range(0, n_tilings, at_once):
+        fit, exactly, archive, keys, count = _search_block(
+            t, rows, archive, keys, count, tag, start, min(at_once, n_tilings - start), n_tilings == 1
+        )
+        fitting += fit
+        counted += exactly
     return fitting, counted, archive, keys, count

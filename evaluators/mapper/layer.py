@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from evaluators import components
-from evaluators.mapper.counts import compute_cycles, strides_of, tile_words
+from evaluators.mapper.counts import strides_of, tile_words
 from evaluators.mapper.energy import EnergyTable, price
 from evaluators.mapper.mapping import Factors, Mapping, bounds
 from evaluators.mapper.mapspace import Mapspace, mapspace
@@ -73,7 +73,7 @@ def map_layer(
 
     priced = price(architecture, table)
     space = mapspace(architecture, shape, factors)
-    archive, keys = np.empty((64, 3)), np.empty((64, 9), dtype=np.int64)
+    archive, keys = np.empty((64, 3)), np.empty((64, 10), dtype=np.int64)
     fitting = found = 0
     variants = space.variants
     for tag, kept in enumerate(variants):
@@ -90,9 +90,8 @@ def map_layer(
         raise IllegalDesign("layer does not map", _why_nothing_fits(space, shape))
     candidates = []
     for (cycles, on_chip_pj, dram), key in zip(archive[:found], keys[:found], strict=True):
-        *rows, order, variant = (int(number) for number in key)
+        *rows, order, variant, steps = key.tolist()
         mapping = variants[variant].mapping(dict(zip(DIMS, rows, strict=True)), order)
-        steps = compute_cycles(mapping)
         candidates.append(Candidate(int(cycles), steps, float(on_chip_pj), int(dram), mapping.to_text()))
     candidates.sort(key=lambda c: (c.cycles, c.on_chip_pj, c.dram_accesses))
     macs = prod(space.bounds.values())

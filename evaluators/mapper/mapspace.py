@@ -119,24 +119,24 @@ class Mapspace:
 
     def mapping(self, rows: dict[str, int], order: int) -> Mapping:
         """The mapping that takes these rows of `factors` and this combination of loop orders."""
+        at: dict[tuple[int, str, str], int] = {}
+        ragged = []
+        for dim in DIMS:
+            covered = 1
+            for slot, factor in zip(self.slots[dim], self.factors[dim][rows[dim]].tolist(), strict=True):
+                covered *= factor
+                if factor > 1:
+                    at[slot.level, slot.kind, dim] = factor
+            if covered != self.bounds[dim]:
+                ragged.append((dim, self.bounds[dim]))
         levels = []
-        for k, sequence in enumerate(self.orders[order]):
-            at = {
-                (slot.kind, dim): int(self.factors[dim][rows[dim], s])
-                for dim in DIMS
-                for s, slot in enumerate(self.slots[dim])
-                if slot.level == k
-            }
-            spatial = self.architecture.levels[k].spatial
-            levels.append(
-                LevelLoops(
-                    tuple((d, at["T", d]) for d in sequence if at["T", d] > 1),
-                    tuple((s.dim, at["X", s.dim]) for s in spatial if s.axis == "X" and at["X", s.dim] > 1),
-                    tuple((s.dim, at["Y", s.dim]) for s in spatial if s.axis == "Y" and at["Y", s.dim] > 1),
-                    self.architecture.levels[k].keeps if self.architecture.levels[k].keeps_choices else None,
-                )
+        for k, (level, sequence) in enumerate(zip(self.architecture.levels, self.orders[order], strict=True)):
+            x, y = (
+                tuple((s.dim, at[k, axis, s.dim]) for s in level.spatial if s.axis == axis and (k, axis, s.dim) in at)
+                for axis in "XY"
             )
-        ragged = ((dim, self.bounds[dim]) for dim in DIMS if self.factors[dim][rows[dim]].prod() != self.bounds[dim])
+            temporal = tuple((dim, at[k, "T", dim]) for dim in sequence if (k, "T", dim) in at)
+            levels.append(LevelLoops(temporal, x, y, level.keeps if level.keeps_choices else None))
         return Mapping(tuple(levels), tuple(ragged))
 
 

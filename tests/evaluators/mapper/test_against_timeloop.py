@@ -106,6 +106,7 @@ def _shape(row: dict[str, str]) -> ConvShape:
         "mapper_runs_eyeriss_variants.csv",
         "mapper_runs_simba_variants.csv",
         "mapper_runs_resnet50_224_eyeriss.csv",
+        "mapper_runs_resnet50_224_simba.csv",
         "mapper_runs_squeezenet1_1_224_sos_gemmini.csv",
     ],
 )

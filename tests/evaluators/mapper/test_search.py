@@ -7,22 +7,25 @@ from dataclasses import replace
 from functools import partial
 from math import isclose
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from evaluators.mapper.counts import count, energies_pj, overflow
 from evaluators.mapper.energy import price
+from evaluators.mapper.kernel import search
 from evaluators.mapper.layer import map_layer
 from evaluators.mapper.mapping import FACTORS, Factors
 from evaluators.mapper.mapspace import mapspace
+from evaluators.mapper.tables import rows_of_m, tables
 from search_spaces import accelerators
 from search_spaces.accelerators import Architecture, Component
 from search_spaces.errors import IllegalDesign
 from search_spaces.types import ConvShape
 from tests.evaluators.mapper.oracle import mappings, order_count
 
-DEAR = {"simple_output_stationary": 15}
+DEAR = {"simple_output_stationary": 10}
 """Examples in the default run where brute force takes long; --slow tries 300 for every template."""
 
 
@@ -30,7 +33,7 @@ def on_random_cases(name: str, slow: bool, check: Callable[[ConvShape, Architect
     """Run a check on random small layers on a random small architecture of a template."""
 
     @settings(
-        max_examples=300 if slow else DEAR.get(name, 60),
+        max_examples=300 if slow else DEAR.get(name, 30),
         deadline=None,
         suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
     )
@@ -131,6 +134,21 @@ def _counts_as_its_mapping(shape: ConvShape, architecture: Architecture, factors
         )  # fmt: skip
         assert isclose(sum(on_chip), candidate.on_chip_pj, rel_tol=1e-12)
         assert counts.macs == found.macs >= found.useful_macs == shape.macs
+
+
+@pytest.mark.parametrize("name", ["simba_like", "simple_output_stationary"])
+def test_blocks_of_tilings_change_nothing(name: str) -> None:
+    architecture = accelerators.build(name)
+    shape = ConvShape(N=2, C=8, M=12, P=9, Q=6, R=3, S=1)
+    one = mapspace(architecture, shape, "imperfect").variants[-1]
+    laid = tables(one, shape, price(architecture))
+    found = {}
+    for block in (7, 1 << 15):
+        archive, keys = np.empty((64, 3)), np.empty((64, 10), dtype=np.int64)
+        fitting, _, archive, _, points = search(laid, rows_of_m(laid), archive, keys, 0, 0, block)
+        found[block] = (fitting, sorted(map(tuple, archive[:points].round(6).tolist())))
+    assert np.prod([rows for d, rows in enumerate(laid.rows) if laid.tiled_only[d]]) > 7
+    assert found[7] == found[1 << 15]
 
 
 @pytest.mark.parametrize("name", accelerators.names())
