@@ -117,7 +117,7 @@ class OptunaProposer:
         from optuna.trial import TrialState
 
         for _ in range(self._attempts):
-            trial = self._study.ask(self._distributions)
+            trial = self._asked_at(position)
             indices = self._indices(trial)
             if indices not in seen:
                 return trial, indices
@@ -126,11 +126,18 @@ class OptunaProposer:
         return (None, indices) if found is None else (self._enqueued(found, position), found)
 
     def _enqueued(self, indices: tuple[int, ...], position: int) -> optuna.trial.Trial:
-        """A trial of this design; the sampler is not asked about it, so what it would note down is noted here."""
+        """A trial of this design, which the sampler is not asked about."""
         self._study.enqueue_trial(self._params(indices))
-        trial = self._study.ask(self._distributions)
+        return self._asked_at(position)
+
+    def _asked_at(self, position: int) -> optuna.trial.Trial:
+        """A trial at this position; what the sampler would note down, or look through all trials for, is noted."""
+        trial = self._study.ask()
         for key, value in self._attributes(position).items():
             self._study._storage.set_trial_system_attr(trial._trial_id, key, value)
+            trial._cached_frozen_trial.system_attrs[key] = value
+        for name, distribution in self._distributions.items():
+            trial._suggest(name, distribution)
         return trial
 
     def adopt(self, trials: Sequence[Trial]) -> None:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["genetic"]
 
+ATTEMPTS = 3
+"""A repeat is told as a failed trial, and the samplers look through all trials for every proposal."""
+
 
 def genetic(spec: StudySpec, sampler: type[BaseGASampler], make: Callable[[int], BaseGASampler]) -> OptunaProposer:
     """A proposer with this class of samplers, of which `make` makes one from a seed; a batch is a generation."""
@@ -39,4 +42,5 @@ def genetic(spec: StudySpec, sampler: type[BaseGASampler], make: Callable[[int],
         },
         attributes,
         recalled,
+        attempts=ATTEMPTS,
     )
