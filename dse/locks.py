@@ -18,15 +18,21 @@ __all__ = ["held", "is_locked", "working"]
 
 
 @contextmanager
-def working(folder: Path, *, alone: bool, note: Callable[[str], None]) -> Iterator[None]:
-    """Hold the folder for this process, `alone` or with others that share its study; UserError where that is taken."""
+def working(folder: Path, *, alone: bool, note: Callable[[str], None] | None) -> Iterator[None]:
+    """Hold the folder for this process, `alone` or with others that share its study.
+
+    Where another holds it alone, wait for its end and `note` so; without `note` raise UserError at once.
+    """
     make_folder(folder)
     with _open(folder / ".lock") as file:
         others = _processes(file)
         if not _take(file, fcntl.LOCK_EX if alone else fcntl.LOCK_SH):
             holder = ", ".join(map(str, _processes(file))) or "?"
-            raise UserError(f"process {holder} is working in {folder}; wait for it to end or choose another --out")
-        if others and not alone:
+            if note is None:
+                raise UserError(f"process {holder} is working in {folder}; wait for it to end or choose another --out")
+            note(f"process {holder} is working in {folder}; going on when it ends")
+            fcntl.flock(file, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        if others and not alone and note is not None:
             shown = f"process {others[0]}" + (f" and {len(others) - 1} more" if len(others) > 1 else "")
             note(f"sharing the designs to evaluate with {shown}, at work on this study too")
         with held(folder):

@@ -61,7 +61,7 @@ def recover(folder: Path) -> Recovered | None:
     aside = [folder / f"{DATABASE}.damaged{k or ''}" for k in range(100)]
     if not path.exists() and not aside[0].exists():
         raise UserError(f"nothing to recover in {folder}: it has no {DATABASE}")
-    with working(folder, alone=True, note=lambda text: None), held(folder):
+    with working(folder, alone=True, note=None), held(folder):
         if path.exists() and _is_whole(folder):
             return None
         before = [copy for copy in aside if copy.exists()]

@@ -227,18 +227,38 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
-def test_a_second_process_is_told_that_another_works_in_the_folder(tmp_path: Path) -> None:
+@pytest.mark.parametrize("algorithm", ["nsga2", "exact"])
+def test_processes_that_start_another_study_at_once_take_turns(algorithm: str, tmp_path: Path) -> None:
+    expected = uninterrupted(algorithm, tmp_path / "whole")
+    out, log, gate = tmp_path / "out", tmp_path / "log", tmp_path / "gate"
+    processes = [start(algorithm, out, log, delay_s=0.01, gate=gate) for _ in range(4)]
+    wait_for(lambda: len(list(tmp_path.glob("gate.*"))) == 4)
+    gate.touch()
+    ends = [process.communicate(timeout=120) for process in processes]
+    assert {process.returncode for process in processes} == {0}, ends
+    assert stored(out) == expected
+    assert sum("going on when it ends" in errors for _, errors in ends) == 3
+    evaluated = log.read_text().splitlines() if algorithm == "exact" else fakes.evaluated(log)
+    assert evaluated and len(evaluated) == len(set(evaluated)), "something was evaluated twice"
+
+
+def test_a_second_process_says_that_it_waits_and_goes_on_where_the_first_was_killed(tmp_path: Path) -> None:
+    expected = uninterrupted("nsga2", tmp_path / "whole")
     out, log = tmp_path / "out", tmp_path / "log"
     first = start("nsga2", out, log, delay_s=0.2)
-    while not log.exists():
-        assert first.poll() is None, first.communicate()
-        time.sleep(0.02)
-    second = start("nsga2", out)
-    _, errors = second.communicate(timeout=60)
+    wait_for(lambda: log.exists() or first.poll() is not None)
+    second, third = start("nsga2", out), start("nsga2", out)
+    assert second.stderr is not None and third.stderr is not None
+    for waiting in (second.stderr, third.stderr):
+        assert waiting.readline() == f"process {first.pid} is working in {out}; going on when it ends\n"
+    third.send_signal(signal.SIGINT)
+    assert third.wait(timeout=60) == 128 + signal.SIGINT
+    assert "Traceback" not in third.stderr.read()
     os.killpg(first.pid, signal.SIGKILL)
     first.communicate()
-    assert second.returncode == 2
-    assert errors.count("\n") == 1 and f"process {first.pid} is working in {out}" in errors
+    second.communicate(timeout=120)
+    assert second.returncode == 0
+    assert stored(out) == expected
 
 
 def test_trials_left_running_by_others_are_reclaimed(tmp_path: Path) -> None:
