@@ -18,20 +18,24 @@ __all__ = ["held", "is_locked", "working"]
 
 
 @contextmanager
-def working(folder: Path, *, alone: bool, note: Callable[[str], None] | None) -> Iterator[None]:
+def working(
+    folder: Path, *, alone: bool, note: Callable[[str], None] | None, deadline: float | None = None
+) -> Iterator[None]:
     """Hold the folder for this process, `alone` or with others that share its study.
 
-    Where another holds it alone, wait for its end and `note` so; without `note` raise UserError at once.
+    Where another holds it alone, wait for its end and `note` so. Raises UserError where it still does at the
+    `deadline` (of `time.monotonic`), and at once without `note`.
     """
     make_folder(folder)
     with _open(folder / ".lock") as file:
         others = _processes(file)
-        if not _take(file, fcntl.LOCK_EX if alone else fcntl.LOCK_SH):
-            holder = ", ".join(map(str, _processes(file))) or "?"
-            if note is None:
+        kind = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
+        if not _take(file, kind):
+            if note is not None:
+                note(f"process {_named(file)} is working in {folder}; going on when it ends")
+            if note is None or not _wait(file, kind, deadline):
+                holder = _named(file)
                 raise UserError(f"process {holder} is working in {folder}; wait for it to end or choose another --out")
-            note(f"process {holder} is working in {folder}; going on when it ends")
-            fcntl.flock(file, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         if others and not alone and note is not None:
             shown = f"process {others[0]}" + (f" and {len(others) - 1} more" if len(others) > 1 else "")
             note(f"sharing the designs to evaluate with {shown}, at work on this study too")
@@ -64,6 +68,21 @@ def _processes(file: IO[str]) -> list[int]:
     file.seek(0)
     found = [int(line) for line in file.read().split() if line.isdigit()]
     return [pid for pid in dict.fromkeys(found) if pid != os.getpid() and runs(pid)]
+
+
+def _named(file: IO[str]) -> str:
+    return ", ".join(map(str, _processes(file))) or "?"
+
+
+def _wait(file: IO[str], kind: int, deadline: float | None) -> bool:
+    """Lock a file as soon as no other process holds on to it; False where one does at the deadline."""
+    if deadline is None:
+        fcntl.flock(file, kind)
+        return True
+    while time.monotonic() < deadline:
+        if _take(file, kind):
+            return True
+    return False
 
 
 def _take(file: IO[str], kind: int, attempts: int = 5) -> bool:

@@ -138,9 +138,10 @@ def run_study(
 
     A budget counts what the algorithm proposes: designs, or architectures with all their designs.
 
-    `time_limit` is in seconds; every run gets on by a few designs, however short it is. `finish` gets the result
-    while the folder is still held. Raises UserError where the folder holds another question, is in use, damaged or
-    not writable. An interrupt ends the run with what was found; the result's session says so.
+    `time_limit` is in seconds and holds for the wait for another process's end too; every run that gets the folder
+    gets on by a few designs, however short it is. `finish` gets the result while the folder is still held. Raises
+    UserError where the folder holds another question, is in use, damaged or not writable. An interrupt ends the run
+    with what was found; the result's session says so.
 
     An `optuna-*` study is shared by all processes that run it at the same time, on this machine or, with `storage`
     (the address of any Optuna storage), on several. `adopt` takes over one that was made with Optuna's own calls.
@@ -159,7 +160,7 @@ def run_study(
     run = Run(spec, evaluator, memo, budget, workers, deadline, progress, interrupts)
     question = spec.question(evaluator.fingerprint())
 
-    with working(out, alone=algorithm.storage == "table", note=progress.note):
+    with working(out, alone=algorithm.storage == "table", note=progress.note, deadline=deadline):
         evaluate = partial(_judged, run) if adopt else None
         store = open_store(out, question, algorithm.storage, storage=storage, evaluate=evaluate)
         try:
@@ -331,10 +332,15 @@ def _finish(
                 add(store.read(missing))
                 if any(position not in finished for position in missing):
                     waits += 1
-                    time.sleep(min(0.02 * 1.5**waits, WAIT_SECONDS))
+                    time.sleep(_pause_seconds(waits))
     finally:
         commit()
     return True
+
+
+def _pause_seconds(waits: int) -> float:
+    """How long to wait for others before looking again for the `waits`-th time: longer and longer, to a limit."""
+    return min(0.02 * 1.5 ** min(waits, 20), WAIT_SECONDS)
 
 
 def _judged(run: Run, designs: Mapping[int, tuple[int, ...]]) -> list[Trial]:

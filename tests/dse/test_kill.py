@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from dse.locks import working
 from dse.report import FILES
-from dse.run import run_study
+from dse.run import WAIT_SECONDS, _pause_seconds, run_study
 from dse.store import read_store
 from dse.study import StudySpec, Trial
 from search_spaces.errors import UserError
@@ -111,7 +112,7 @@ def test_kill_9_of_a_search_over_architectures_changes_nothing(tmp_path: Path, s
     for number in range(40 if slow else 3):
         if number % 8 == 7:  # begin anew now and then
             out, log = tmp_path / f"out{number}", tmp_path / f"log{number}"
-        process = start("memetic", out, log)
+        process = start("memetic", out, log, delay_s=0.05)  # the first kill comes before its end
         try:
             process.communicate(timeout=draw.uniform(0.5, 2.5))
         except subprocess.TimeoutExpired:
@@ -259,6 +260,26 @@ def test_a_second_process_says_that_it_waits_and_goes_on_where_the_first_was_kil
     second.communicate(timeout=120)
     assert second.returncode == 0
     assert stored(out) == expected
+
+
+def test_waiting_for_another_process_ends_with_the_time_limit(tmp_path: Path) -> None:
+    out, notes = tmp_path / "out", []
+    with (
+        working(out, alone=True, note=None),
+        pytest.raises(UserError, match=r"is working in .*; wait for it to end or choose another --out"),
+        working(out, alone=True, note=notes.append, deadline=time.monotonic() + 0.2),
+    ):
+        raise AssertionError("two hold one folder")
+    assert len(notes) == 1
+    with working(out, alone=True, note=None), pytest.raises(UserError, match="is working in"):
+        run_study(fakes.spec("nsga2"), out, budget=10, time_limit=0.2, evaluator=fakes.FakeEvaluator())
+    assert not (out / "study.db").exists()
+
+
+def test_a_long_wait_for_others_looks_again_every_second() -> None:
+    pauses = [_pause_seconds(waits) for waits in (1, 5, 20, 1751, 10**9)]
+    assert pauses == sorted(pauses) and pauses[0] < 0.1
+    assert pauses[-2:] == [WAIT_SECONDS] * 2
 
 
 def test_trials_left_running_by_others_are_reclaimed(tmp_path: Path) -> None:
