@@ -136,6 +136,7 @@ class StudySpec:
         from evaluators.costs import METRICS
 
         algorithms.load(self.algorithm)
+        _check_knobs([knob.name for knob in self.space.knobs])
         for name in self.objectives:
             if name not in METRICS:
                 raise unknown("objective", name, METRICS)
@@ -182,6 +183,18 @@ class StudySpec:
 
     def violations(self, metrics: Mapping[str, float]) -> tuple[float, ...]:
         return tuple(constraint.violation(metrics) for constraint in self.constraints)
+
+
+def _check_knobs(names: Sequence[str]) -> None:
+    """Evaluators lay out the designs of an architecture in the order of `KNOBS`, whatever a space's own order."""
+    from search_spaces.space import KNOBS
+
+    for name in names:
+        if name not in KNOBS:
+            raise unknown("knob", name, KNOBS)
+    expected = [name for name in KNOBS if name in names]
+    if list(names) != expected:
+        raise UserError(f"a space has its knobs in the order {', '.join(expected)}, not {', '.join(names)}; reorder it")
 
 
 def _flat(prefix: str, value: Mapping[str, Any]) -> list[tuple[str, Any]]:

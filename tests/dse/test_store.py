@@ -24,6 +24,8 @@ from dse.store_optuna import OptunaStore
 from dse.store_optuna_file import OptunaFile
 from dse.study import Constraint, StudySpec, Trial, differences, parse_constraint
 from search_spaces.errors import UserError
+from search_spaces.space import SearchSpace
+from search_spaces.types import Knob
 from tests.dse import fakes
 
 KINDS = ["nsga2", "optuna-nsga2"]
@@ -309,6 +311,8 @@ def test_study_specs_refuse_what_makes_no_sense() -> None:
         ({"objectives": ("latency_s", "throughput_fps")}, "bound it: throughput_fps>=30"),
         ({"batch_size": 1}, "at least 2, not 1"),
         ({"seed": -1}, "a seed is a whole number"),
+        ({"space": SearchSpace(fakes.space().knobs[::-1])}, "knobs in the order cut, accelerator, .*; reorder it"),
+        ({"space": SearchSpace((*fakes.space().knobs, Knob("colour", ("red",))))}, "no knob 'colour'"),
     ):
         with pytest.raises(UserError, match=message):
             fakes.spec("nsga2", **change)
