@@ -153,7 +153,7 @@ def _share(part: float, whole: float) -> float:
 def ped_anova(trials: Sequence[Trial], question: Mapping[str, Any]) -> Importance:
     """Optuna's PED-ANOVA over the feasible trials of a search; knobs are categorical, as in Optuna's own store.
 
-    Raises UserError where there are fewer than two feasible trials, or none of another value.
+    Raises UserError where there are fewer than ten feasible trials: the tenth that is best would be none.
     """
     import optuna
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances

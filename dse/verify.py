@@ -135,7 +135,9 @@ def verify(
 ) -> Verification:
     """Judge the first `designs` designs of a front (all if None); `search` also runs the tool's own mapper.
 
-    X"""
+    Raises UserError for a front without designs, mappings that the tool cannot say, a network that has changed since
+    the study, and where the tool is missing or fails.
+    """
     from evaluators.mapper.mapping import Mapping as Nest
     from evaluators.sensor import SensorModel
     from evaluators.system import hardware
@@ -216,6 +218,8 @@ def _sensor_settings(question: Mapping[str, Any]) -> SensorSettings:
     values: dict[str, Any] = {f.name: question.get(f"settings.sensor.{f.name}") for f in fields(SensorSettings)}
     if any(name.startswith("settings.sensor.timeloop_files.") for name in question):
         raise UserError("verify judges our mappings; this study's are the tool's own, on the user's own files")
+    if values["accelerator_model"] == "zigzag":
+        raise UserError("verify judges mappings; this study's figures are ZigZag's, which gives none")
     if values["factors"] != "perfect":
         raise UserError("verify judges perfect factors; the tool's v0.3 input cannot say our imperfect ones")
     if values["mapping"] == "pareto":

@@ -84,7 +84,10 @@ def _of_space(result: StudyResult, script: Path | None, workers: int, cache: Pat
 
     spec = spec_of(question_in(script or _script_of(result.folder)))
     constraints = tuple(parse_constraint(text) for text in result.question["constraints"])
-    spec = replace(spec, algorithm="exact", constraints=constraints, batch_size=None, warm_start=())
+    sensor = spec.settings.sensor
+    model = result.question.get("settings.sensor.accelerator_model", sensor.accelerator_model)
+    settings = replace(spec.settings, sensor=replace(sensor, accelerator_model=model))
+    spec = replace(spec, settings=settings, algorithm="exact", constraints=constraints, batch_size=None, warm_start=())
     system = System(spec.network, spec.settings, open_memo(cache))
     changed = differences(asked(result.question), asked(spec.question(system.fingerprint())))
     if changed:

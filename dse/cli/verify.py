@@ -48,7 +48,7 @@ def _verify(
 
     paretocut verify results/squeezenet-exact-s1 --designs 10
     """
-    from dse.cli._script import question_in
+    from dse.cli._script import question_in, spec_of
     from dse.result import read_result
     from dse.verify import verify
 
@@ -61,7 +61,7 @@ def _verify(
             typer.echo(f"{tool}: {done:,} of {total:,} layers", err=True)
 
     result = read_result(folder)
-    network = None if script is None else question_in(script)().network
+    network = None if script is None else spec_of(question_in(script)).network
     with open_memo(cache) as memo:
         found = verify(
             result,

@@ -65,6 +65,7 @@ def test_a_study_on_the_tool_says_so(script: Path, stand_in: StandIn, capsys: py
     assert "timeloop" not in ours["provenance"]["sensor_latency_s"]
     assert "sha256" not in read_result(script.parent / "ours").question["versions.sensor"]
 
+    assert run("importance", "theirs", "--cache", "memo.db", "--json") == 0
     capsys.readouterr()
     assert run("run", script, "--out", "theirs", "--cache", "memo.db") == 2
     assert "accelerator_model" in capsys.readouterr().err

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import runpy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dse.result import read_result
 from dse.run import run_study
+from dse.verify import verify
 from evaluators.memo import Memo
+from search_spaces.errors import UserError
 from tests.dse.test_cli_timeloop import run, script
+from tests.evaluators.timeloop.test_layers import NETWORK
 from tests.timeloop import StandIn
 
 __all__ = ["script"]  # a fixture
@@ -126,6 +131,15 @@ def test_a_front_without_layers_on_the_sensor_has_nothing_to_judge(
     assert not stand_in.folders
 
 
+def test_figures_of_zigzag_have_no_mapping_to_judge(folder: Path, stand_in: StandIn) -> None:
+    stand_in.does("verify")
+    result = read_result(folder)
+    question = {**result.question, "settings.sensor.accelerator_model": "zigzag"}
+    with Memo() as memo, pytest.raises(UserError, match="this study's figures are ZigZag's"):
+        verify(replace(result, question=question), memo, network=NETWORK)
+    assert not stand_in.folders
+
+
 def test_what_cannot_be_verified_is_one_line(
     folder: Path, script: Path, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -144,6 +158,9 @@ def test_what_cannot_be_verified_is_one_line(
     )
     assert run("verify", "ours", "--script", other, "--cache", "memo.db") == 2
     assert "other layers or cuts" in capsys.readouterr().err
+    other.write_text("def study():\n    return None\n")
+    assert run("verify", "ours", "--script", other, "--cache", "memo.db") == 2
+    assert "study() must return a StudySpec, not NoneType" in capsys.readouterr().err
     monkeypatch.setenv("PATH", str(script.parent))
     assert verified(script) == 2
     assert "not on the PATH" in capsys.readouterr().err
