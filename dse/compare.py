@@ -303,7 +303,10 @@ def _exact_beside(results: Sequence[StudyResult]) -> StudyResult | None:
             if not (isinstance(record, dict) and record.get("exact") is True and isinstance(record.get("spec"), dict)):
                 continue
             if not differences(asked(record["spec"]), wanted) and is_study(record_path.parent):
-                found = read_result(record_path.parent)
+                try:
+                    found = read_result(record_path.parent)
+                except UserError:  # damaged, or of another version: nobody asked for it
+                    continue
                 if found.exact and not differences(asked(found.question), wanted):
                     return found
     return None

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ast
 import operator
+import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -84,7 +86,9 @@ def parse_where(text: str, metrics: Sequence[str], knobs: Mapping[str, Sequence[
         raise UserError(f"--where takes at most {LONGEST} characters, not {len(text)}")
     names: list[str] = []
     try:
-        part = _Checker(metrics, knobs, names).check(ast.parse(text.strip(), mode="eval").body)
+        with warnings.catch_warnings(action="ignore"):  # of Python's own, as for 20and
+            tree = ast.parse(text.strip(), mode="eval")
+        part = _Checker(metrics, knobs, names).check(tree.body)
     except SyntaxError as error:
         raise UserError(f"--where does not read as a condition: {error.msg} in {text!r}{_hint(text)}") from None
     except (RecursionError, MemoryError, ValueError) as error:
@@ -136,7 +140,7 @@ class _Checker:
             case ast.Constant(value) if isinstance(value, str):
                 return _Part("text", lambda design: value)
             case ast.Constant(value) if isinstance(value, int | float) and not isinstance(value, bool):
-                return _Part("number", lambda design: value)
+                return _number(value)
         raise UserError(
             f"--where takes comparisons of metrics and knobs, not {ast.unparse(node)!r}; for example {EXAMPLE}"
         )
@@ -192,6 +196,14 @@ class _Checker:
         if any(isinstance(value, str) for value in values):
             return _Part("text", lambda design: design[known], values, known)
         return _Part("number", lambda design: design[known] * factor)
+
+
+def _number(written: int | float) -> _Part:
+    try:
+        value = float(written)
+    except OverflowError:
+        raise UserError(f"--where takes numbers up to {sys.float_info.max:.1e}, and one has more digits") from None
+    return _Part("number", lambda design: value)
 
 
 def _factor(known: str, name: str) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -83,6 +84,17 @@ def test_the_scale_is_that_of_the_question_not_of_what_is_compared(studies: Path
     assert alone.entries[0].hypervolume == all_.entries[2].hypervolume
     assert alone.entries[0].as_json() == all_.entries[2].as_json()
     assert "found beside the studies" in " ".join(shown(compare([studies / "random-1"])).split())
+
+
+def test_a_damaged_exact_study_beside_is_passed_over(studies: Path, tmp_path: Path) -> None:
+    for name in ("exact", "random-1"):
+        shutil.copytree(studies / name, tmp_path / name)
+    shutil.copytree(studies / "exact", tmp_path / "damaged")
+    (tmp_path / "damaged/study.db").write_bytes(b"SQLite format 3\0" + b"x" * 4096)
+    (group,) = compare([tmp_path / "random-1"]).groups
+    assert group.exact is not None and group.exact.folder == tmp_path / "exact"
+    with pytest.raises(UserError):
+        compare([tmp_path / "random-1", tmp_path / "damaged"])
 
 
 def test_without_an_exact_front_the_union_is_the_reference(studies: Path) -> None:

@@ -90,6 +90,7 @@ def test_a_name_may_end_in_another_unit(text: str, metric: str, least: float) ->
         ("not " * 240 + "area_mm2", "does not read as a condition|needs a truth"),
         ("x" * 2000, "at most 1000 characters"),
         ("area_mm2 < \0", "does not read as a condition"),
+        ("area_mm2 * 1" + 400 * "0" + " > 3", "numbers up to 1.8e"),
         ("area_mm2 <\n", "does not read as a condition"),
     ],
 )
@@ -97,6 +98,12 @@ def test_a_mistake_is_one_line(text: str, says: str) -> None:
     with pytest.raises(UserError, match=says) as refused:
         parse_where(text, METRICS, KNOBS)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_number_and_a_word_may_touch() -> None:
+    condition = parse_where("area_mm2<20and latency_s<1", METRICS, KNOBS)
+    assert condition({"area_mm2": 19.0, "latency_s": 0.5}) and not condition({"area_mm2": 20.0, "latency_s": 0.5})
 
 
 def test_dividing_by_zero_is_one_line() -> None:
