@@ -97,6 +97,8 @@ def _is_whole(folder: Path) -> bool:
         store = read_store(folder)
         try:
             store.trials()
+            if isinstance(store, TableStore):
+                store.state()
         finally:
             store.close()
     except DamagedError:

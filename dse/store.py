@@ -205,7 +205,12 @@ class TableStore:
         """Whatever else the algorithm has to remember between runs (`exact`: how far it is)."""
         with explained(self.path):
             row = self._connection.execute("SELECT content FROM state").fetchone()
-        return json.loads(row[0]) if row else None
+        if row is None:
+            return None
+        try:
+            return dict(json.loads(row[0]))
+        except (TypeError, ValueError) as error:
+            raise DamagedError(self.path, error) from None
 
     def replace(self, added: Sequence[Trial], dropped: Sequence[int], state: Mapping[str, Any] | None) -> None:
         """Add trials, drop others by position and set the state, in one durable commit.

@@ -126,11 +126,13 @@ def _compare(
     from dse.report.published import published_table
     from dse.store import is_study, studies_in
 
-    studies: list[Path] = []
+    named: dict[Path, Path] = {}
     for folder in folders:
-        studies += [folder] if is_study(folder) else studies_in(folder) or [folder]
+        for study in [folder] if is_study(folder) else _undamaged(studies_in(folder)) or [folder]:
+            named.setdefault(study.resolve(), study)
+    studies = list(named.values())
     if len(studies) < 2 and published is None:
-        raise UserError("compare takes two or more folders of results")
+        raise UserError("compare takes two or more different folders of results")
     points = None if published is None else read_published(published)
     comparison = compare(studies)
     shown = {
@@ -156,6 +158,21 @@ def _compare(
     for path, what in ((plot, "fronts drawn in"), (as_csv, "one row per study in")):
         if path is not None:
             screen.print(f"{what} {path}", soft_wrap=True)
+
+
+def _undamaged(studies: list[Path]) -> list[Path]:
+    """Those of a folder's studies that can be read; each of the others is told in a line of its own."""
+    from dse.database import DamagedError
+    from dse.result import read_result
+
+    readable = []
+    for study in studies:
+        try:
+            read_result(study)
+            readable.append(study)
+        except DamagedError as error:
+            typer.echo(f"left out: {error}", err=True)
+    return readable
 
 
 def _status(

@@ -4,6 +4,9 @@ Register files and integer MACs follow the closed forms of Aladdin's tables (Sha
 ships them, SRAM the CACTI 7 sweeps in `data/` (ITRS low-standby-power cells, 300 K), DRAM the energy per bit of
 Accelergy's CACTI plug-in. All dynamic energies are those of a 5 ns clock at the nominal supply.
 
+An SRAM outside its table is refused. A register file's closed form is taken at any depth; its area counts the cells of
+one word and a term per row (log2(depth) / 32 × 70 µm²), which is small for deep files.
+
 `sram_45nm.csv` begins at 1 KiB. `sram_tiny_45nm.csv` has the energies of arrays of one bank below that, and for one of
 them the area; what it lacks (area, leakage, cycle time) is that of the smallest array known that is at least as wide
 and as deep, which it does not exceed, and marked `bound`.

@@ -7,6 +7,7 @@ import random
 import shutil
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -188,6 +189,34 @@ def test_the_command_says_what_it_kept(tmp_path: Path, capsys: pytest.CaptureFix
     assert run_application(application(), ["recover", str(out)], "paretocut") == 0
     assert "nothing in study.db could be read" in capsys.readouterr().out
     assert not (out / "study.db").exists() and (out / "study.db.damaged").exists()
+
+
+def test_an_exact_study_whose_state_is_cut_off_is_damaged_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """SQLite finds nothing wrong where the last page ends early: it reads what is missing as zeros."""
+    out = tmp_path / "study"
+    run_study(spec("exact"), out, evaluator=fakes.FakeEvaluator())
+    front = read_result(out).front.sha256()
+    with sqlite3.connect(out / "study.db") as connection:
+        connection.execute("UPDATE state SET content = substr(content, 1, length(content) / 2)")
+    connection.close()
+    for command in ("front", "status"):
+        assert run_application(application(), [command, str(out)], "paretocut") == 2
+        errors = capsys.readouterr().err
+        assert "is damaged" in errors and errors.count("\n") == 1
+    assert run_application(application(), ["status", str(tmp_path)], "paretocut") == 0
+    assert "damaged" in capsys.readouterr().out
+    for seed in (1, 2):
+        other = replace(spec("random"), seed=seed)
+        run_study(other, tmp_path / f"random-{seed}", budget=5, evaluator=fakes.FakeEvaluator())
+    assert run_application(application(), ["compare", str(tmp_path)], "paretocut") == 0
+    assert f"left out: {out / 'study.db'} is damaged" in capsys.readouterr().err
+    with pytest.raises(DamagedError):
+        run_study(spec("exact"), out, evaluator=fakes.FakeEvaluator())
+    assert run_application(application(), ["recover", str(out)], "paretocut") == 0
+    assert "exact begins anew" in capsys.readouterr().out
+    assert run_study(spec("exact"), out, evaluator=fakes.FakeEvaluator()).front.sha256() == front
 
 
 def test_a_file_that_never_was_a_study_is_left_alone(tmp_path: Path) -> None:
