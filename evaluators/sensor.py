@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
@@ -97,7 +97,7 @@ class LayerCosts:
     `energy_j` = `dynamic_j` (on chip, at this clock's supply) + `dram_j` + `leakage_j`. `cycles` include stalls,
     `compute_cycles` do not. `unmapped` names the reason per layer index, `chosen` is every layer's mapping, `priced`
     the chip that the figures are of. `provenance` is that of the components' figures, `simulator` the tool that mapped
-    and counted, "" for our own mapper.
+    and counted, "" for our own mapper; `warnings` are what it said per layer index that bears on the figures.
     """
 
     energy_j: np.ndarray
@@ -113,16 +113,20 @@ class LayerCosts:
     chosen: tuple[Candidate | None, ...] = field(default=(), repr=False)
     priced: Priced | None = field(default=None, repr=False)
     simulator: str = ""
+    warnings: dict[int, str] = field(default_factory=dict)
 
-    @property
-    def energy_provenance(self) -> str:
-        """Where energies come from: the tables, and the counts where another than our mapper made them."""
-        return f"{self.provenance}, counts by {self.simulator}" if self.simulator else self.provenance
+    def energy_provenance(self, layers: Collection[int]) -> str:
+        """Where energies of these layers come from: the tables, and the counts where not our mapper made them."""
+        return f"{self.provenance}, counts by {self._simulated(layers)}" if self.simulator else self.provenance
 
-    @property
-    def time_provenance(self) -> str:
-        """Where cycles come from."""
-        return f"simulated by {self.simulator}" if self.simulator else "simulated"
+    def time_provenance(self, layers: Collection[int]) -> str:
+        """Where cycles of these layers come from."""
+        return f"simulated by {self._simulated(layers)}" if self.simulator else "simulated"
+
+    def _simulated(self, layers: Collection[int]) -> str:
+        """The tool and its first warning: a constraint that it dropped changes what the figures mean."""
+        warned = [says for i, says in sorted(self.warnings.items()) if i in layers]
+        return f"{self.simulator}, which warned of {warned[0].rstrip('.')}" if warned else self.simulator
 
 
 @dataclass(frozen=True)
@@ -156,6 +160,7 @@ class _Prepared:
     dram_accesses: np.ndarray
     costed: np.ndarray
     unmapped: dict[int, str]
+    warnings: dict[int, str]
     candidates: tuple[tuple[Candidate, ...], ...]
 
     def costs(self, clock_hz: Any, mac_pj: Any, j_per_pj: Any, dram_access_j: Any, leakage_w: Any) -> _Costs:
@@ -349,6 +354,7 @@ class SensorModel:
             provenance=priced.provenance,
             unmapped=dict(ready.unmapped),
             simulator=self._mapper.simulator,
+            warnings=dict(ready.warnings),
             chosen=tuple(c[b] if c else None for c, b in zip(ready.candidates, best.tolist(), strict=True)),
             priced=priced,
         )
@@ -465,6 +471,7 @@ class SensorModel:
         macs = np.zeros(len(network.layers))
         groups = np.ones(len(network.layers))
         unmapped: dict[int, str] = {}
+        warnings: dict[int, str] = {}
         costed = np.array([self._costed(layer) for layer in network.layers], dtype=bool)
         for i, layer in enumerate(network.layers):
             if not costed[i]:
@@ -480,6 +487,8 @@ class SensorModel:
                     groups[i] = layer.shape.groups
                     macs[i] = mappings.macs * layer.shape.groups
                     per_layer.append(mappings.candidates)
+                    if mappings.warnings:
+                        warnings[i] = f"{layer.name}: {'; '.join(mappings.warnings)}"
         width = max([1, *(len(c) for c in per_layer)])
 
         def table(figure: Callable[[Candidate], float]) -> np.ndarray:
@@ -497,6 +506,7 @@ class SensorModel:
             table(lambda c: c.dram_accesses),
             costed,
             unmapped,
+            warnings,
             tuple(per_layer),
         )
 

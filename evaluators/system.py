@@ -296,7 +296,7 @@ class System:
         profile = self.edge_profile
         energy_says, time_says = costs.provenance, "simulated"
         if isinstance(costs, LayerCosts):  # fronts over mappings are our own mapper's
-            energy_says, time_says = costs.energy_provenance, costs.time_provenance
+            energy_says, time_says = costs.energy_provenance(before), costs.time_provenance(before)
         if not before:
             energy_says = time_says = NOTHING
         power_says = "given" if self.settings.edge_power_w is not None else profile.power_provenance
@@ -349,7 +349,7 @@ class System:
                     dynamic_j=float(costs.dynamic_j[i]),
                     dram_j=float(costs.dram_j[i]),
                     leakage_j=float(costs.leakage_j[i]),
-                    provenance=costs.energy_provenance,
+                    provenance=costs.energy_provenance((i,)),
                 )
                 for i in before
             ),
@@ -375,7 +375,7 @@ class System:
                     energy_j=metrics["accelerator_energy_j"],
                     area_mm2=metrics["area_mm2"],
                     memory_bytes=metrics["sensor_memory_bytes"],
-                    provenance=costs.energy_provenance if before else NOTHING,
+                    provenance=costs.energy_provenance(before) if before else NOTHING,
                 ),
                 NodeItem(
                     role="edge",

@@ -206,7 +206,7 @@ def _show(
         out.print(layers)
         fused = len(evaluation.layers) - len(costed)
         out.print(
-            f"energies: {evaluation.layers[0].provenance}, cycles: {evaluation.provenance['sensor_latency_s']}; "
+            f"energies: {evaluation.nodes[0].provenance}, cycles: {evaluation.provenance['sensor_latency_s']}; "
             f"{fused} more layers are fused, move nothing or are not costed",
             style="dim",
             markup=False,

@@ -51,7 +51,7 @@ class LayerMappings:
     """What the search of one mapspace found; everything counts one group of the layer.
 
     `mapspace_size` is factorizations × loop orders, `mapspace_valid` those that fit mesh and buffers. `macs` includes
-    padding, `useful_macs` does not; with imperfect factors nothing is padded.
+    padding, `useful_macs` does not; with imperfect factors nothing is padded. `warnings` are those of a tool that mapped.
     """
 
     mapspace_size: int
@@ -59,6 +59,7 @@ class LayerMappings:
     macs: int
     useful_macs: int
     candidates: tuple[Candidate, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def map_layer(

@@ -74,4 +74,4 @@ def _mappings(shape: ConvShape, searched: Searched) -> LayerMappings:
         dram.accesses,
         searched.mapping.to_text(),
     )
-    return LayerMappings(searched.mapspace_size or 0, 0, output.macs, shape.macs, (candidate,))
+    return LayerMappings(searched.mapspace_size or 0, 0, output.macs, shape.macs, (candidate,), output.warnings)

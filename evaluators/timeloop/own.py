@@ -190,6 +190,7 @@ class OwnSensor:
         found = self._run([(shape.one_group, architecture) for _, shape in costed])
         energy_j, dram_j, cycles, compute = (np.zeros(len(network.layers)) for _ in range(4))
         unmapped: dict[int, str] = {}
+        warnings: dict[int, str] = {}
         for (i, shape), answer in zip(costed, found, strict=True):
             if "illegal" in answer:
                 unmapped[i] = f"{network.layers[i].name}: {answer['illegal'][1]}"
@@ -197,6 +198,8 @@ class OwnSensor:
                     array[i] = np.nan
                 continue
             output = answer["output"]
+            if output["warnings"]:
+                warnings[i] = f"{network.layers[i].name}: {'; '.join(output['warnings'])}"
             energy_j[i] = output["energy_pj"] * shape.groups * 1e-12
             dram_j[i] = output["levels"][-1]["energy_pj"] * shape.groups * 1e-12
             cycles[i] = output["cycles"] * shape.groups
@@ -213,6 +216,7 @@ class OwnSensor:
             provenance="own table" if self._energies_from == "files" else "Accelergy",
             unmapped=unmapped,
             simulator=self._mapper.says,
+            warnings=warnings,
         )
 
     def layer_grid(

@@ -61,10 +61,10 @@ def test_moving_words_is_not_the_tools_business(stand_in: StandIn) -> None:
 def test_figures_name_the_tool(stand_in: StandIn) -> None:
     stand_in.does("simba_like_00")
     costs = SensorModel(THEIRS, Memo()).layer_costs(NETWORK, SIMBA, 200e6, "lpddr4")
-    assert costs.time_provenance.startswith("simulated by timeloop-mapper (sha256 ")
-    assert "counts by timeloop-mapper" in costs.energy_provenance
+    assert costs.time_provenance([0]).startswith("simulated by timeloop-mapper (sha256 ")
+    assert "counts by timeloop-mapper" in costs.energy_provenance([0])
     ours = SensorModel(OURS, Memo()).layer_costs(NETWORK, SIMBA, 200e6, "lpddr4")
-    assert (ours.time_provenance, ours.energy_provenance) == ("simulated", ours.provenance)
+    assert (ours.time_provenance([0]), ours.energy_provenance([0])) == ("simulated", ours.provenance)
 
 
 def test_the_models_share_a_memo_and_no_entry(stand_in: StandIn, tmp_path: Path) -> None:

@@ -53,13 +53,25 @@ def test_figures_are_the_tools(stand_in: StandIn, tmp_path: Path) -> None:
     assert costs.dram_j[0] == pytest.approx(2 * 60125696e-12)
     assert costs.latency_s[0] == 2 * 110889 / 200e6
     assert costs.energy_j[1] == 0, "the pool has no multiply-accumulates"
-    assert costs.energy_provenance.startswith("own table, counts by timeloop-mapper (sha256 ")
+    assert costs.energy_provenance([0]).startswith("own table, counts by timeloop-mapper (sha256 ")
     assert sensor.area_mm2(SIMBA, 200e6) == pytest.approx(price(SIMBA, "timeloop-be27768").area_mm2, rel=1e-9)
     assert len(stand_in.folders) == 1
     grid = sensor.layer_grid(NETWORK, SIMBA, [(200e6, "lpddr4"), (100e6, "lpddr4")])
     assert np.array_equal(grid.latency_s[1], 2 * grid.latency_s[0])
     assert np.array_equal(grid.energy_j[0], costs.energy_j)
     assert grid.area_mm2[0] == sensor.area_mm2(SIMBA, 200e6)
+
+
+def test_a_constraint_that_the_tool_dropped_is_said(stand_in: StandIn, tmp_path: Path) -> None:
+    """Of the layer that it is about, in what every figure names as its source; the pool never reached the tool."""
+    stand_in.does("simba_like_00")
+    own = SensorSettings(dvfs="off", accelerator_model="timeloop", timeloop_files=own_files(tmp_path))
+    template = SensorSettings(dvfs="off", accelerator_model="timeloop")
+    for model in (OwnSensor(own, Memo()), SensorModel(template, Memo())):
+        costs = model.layer_costs(NETWORK, SIMBA, 200e6, "lpddr4")
+        for says in (costs.energy_provenance([0, 1]), costs.time_provenance([0, 1])):
+            assert says.endswith(", which warned of conv: Constraint C=4 exceeds problem dimension C=3, ignoring")
+        assert "warned" not in costs.energy_provenance([1])
 
 
 def test_knobs_go_where_they_are_bound(stand_in: StandIn, tmp_path: Path) -> None:
