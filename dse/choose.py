@@ -50,10 +50,12 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Choice:
-    """A row of a front, why it was taken, and the designs around it."""
+    """A row of a front, why it was taken, and the designs around it; its point is the whole front's `point` of
+    `points`, counted from 1."""
 
     row: int
     point: int
+    points: int
     rule: str
     neighbours: tuple[Neighbour, ...]
 
@@ -87,15 +89,20 @@ def restrict(result: StudyResult, condition: Condition) -> StudyResult:
     return replace(result, front=Front(front.objectives, front.columns, front.indices[kept], front.metrics[kept]))
 
 
-def choose(result: StudyResult, pick: str) -> Choice:
-    """The design of the result's front that the rule picks. Raises UserError for a rule that is none."""
+def choose(result: StudyResult, pick: str, whole: StudyResult | None = None) -> Choice:
+    """The design of the result's front that the rule picks. Raises UserError for a rule that is none.
+
+    `whole` is given where `result` has only a part of its front.
+    """
     front = result.front
     if not len(front):
         raise UserError(f"{result.folder} has no feasible design yet; run it on")
     row, rule = _pick(front, pick)
+    of = front if whole is None else whole.front
     return Choice(
         row=row,
-        point=next(n for n, (start, end) in enumerate(front.groups(), start=1) if start <= row < end),
+        point=next(n for n, (a, b) in zip(front.numbers(of), front.groups(), strict=True) if a <= row < b),
+        points=of.size,
         rule=rule,
         neighbours=tuple(_neighbours(result, row)),
     )

@@ -75,6 +75,11 @@ class Front:
         starts = [i for i in range(len(self)) if i == 0 or (self.values[i] != self.values[i - 1]).any()]
         return list(pairwise([*starts, len(self)]))
 
+    def numbers(self, whole: Front) -> list[int]:
+        """What the distinct points of this front, a part of `whole`, are there, counted from 1."""
+        place = {vector.tobytes(): n for n, vector in enumerate(whole.distinct + 0.0, start=1)}
+        return [place[vector.tobytes()] for vector in self.distinct + 0.0]
+
     def sha256(self) -> str:
         """A hash of the front: objective values and knob indices, bit by bit."""
         values = np.ascontiguousarray(self.values, dtype="<f8").tobytes()

@@ -166,6 +166,7 @@ def evaluate(
         head = {"network": traced.name, "input": list(traced.input.shape), "cut_mode": traced.cut_mode}
         broken = {"breaks": [str(constraint) for constraint in _broken(evaluation)]}
         found = {**head, "settings": asdict(settings), **evaluation.to_json(), **broken, "edge_notes": edge_notes}
+        found["cannot_keep_the_frame_rate"] = _too_slow(settings, evaluation)
         typer.echo(json.dumps(found, indent=2))
         return
     _show(traced, settings, evaluation, edge_notes)
@@ -178,9 +179,12 @@ def _broken(evaluation: Evaluation) -> list[Constraint]:
     return [constraint for constraint in DEFAULT_CONSTRAINTS if constraint.violation(evaluation.metrics) > 0]
 
 
-def _show(
-    network: Network, settings: SystemSettings, evaluation: Evaluation, edge_notes: tuple[str, ...]
-) -> None:
+def _too_slow(settings: SystemSettings, evaluation: Evaluation) -> list[str]:
+    """The nodes that take longer for a frame than the camera."""
+    return [node.role for node in evaluation.nodes if node.latency_s * settings.frame_rate_fps > 1]
+
+
+def _show(network: Network, settings: SystemSettings, evaluation: Evaluation, edge_notes: tuple[str, ...]) -> None:
     out = console(soft_wrap=True)
     batch = network.input.shape[0]
     frame = "frame" if batch == 1 else f"batch of {batch}"
@@ -241,12 +245,22 @@ def _show(
         figures = (f"{node.latency_s * 1e3:.4f}", energy, area, memory)
         nodes.add_row(node.role, node.name, str(node.layers), f"{node.macs:,}", *figures, escape(node.provenance))
     out.print(nodes)
+    slow = _too_slow(settings, evaluation)
+    if slow:
+        out.print(
+            f"{' and '.join(slow)} cannot keep {settings.frame_rate_fps:g} {frames}/s: more than "
+            f"{1e3 / settings.frame_rate_fps:.4g} ms each. Studies keep this design, unless under "
+            f'--constraint "throughput_fps>={settings.frame_rate_fps:g}".',
+            style="bold",
+            markup=False,
+        )
     out.print(f"edge: {'; '.join(edge_notes)}", style="dim", markup=False)
     out.print()
     metrics = Table("metric", *_right("value"), "unit", "provenance", box=None)
     for figure in evaluation.figures:
         value, unit = ("unknown", "") if "unknown" in figure.provenance else _readable(figure.value, figure.unit)
-        metrics.add_row(figure.name, value, unit, escape(figure.provenance))
+        at_rate = f" at {settings.frame_rate_fps:g} {frames}/s" if figure.name == "sensor_power_w" else ""
+        metrics.add_row(figure.name, value, unit + at_rate, escape(figure.provenance))
     out.print(metrics)
 
 

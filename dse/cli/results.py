@@ -37,7 +37,7 @@ def show(result: StudyResult, as_json: bool, limit: int | None = None) -> None:
     if len(result.front):
         screen.print(front_table(result, limit, wide=screen.width >= WIDE))
     screen.print(summary(result))
-    written = [name for name in FILES if (result.folder / name).exists()]
+    written = [name for name in ("study.db", *FILES) if (result.folder / name).exists()]
     if written:
         screen.print(f"{result.folder}: {', '.join(written)}", soft_wrap=True)
 
@@ -84,9 +84,9 @@ def _front(
     names = result.front.columns if len(result.front) else METRICS
     condition = None if where is None else parse_where(where, names, result.knobs)
     kept = result if condition is None else restrict(result, condition)
-    choice = None if pick is None else choose(kept, pick)
+    choice = None if pick is None else choose(kept, pick, result)
     if as_json:
-        found = {"run": run_record(result), "front": designs(kept)}
+        found = {"run": run_record(result), "front": designs(kept, result)}
         typer.echo(json.dumps(found | {"choice": choice and choice_json(kept, choice, condition)}, indent=2))
         return
     screen = console()

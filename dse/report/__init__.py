@@ -17,19 +17,29 @@ from dse.result import MAPPING_COLUMNS, StudyResult
 from dse.study import fingerprint
 from search_spaces.accelerators import TEMPLATE
 
-__all__ = ["FILES", "describe_hardware", "designs", "frames_per_evaluation", "run_record", "write_results"]
+__all__ = [
+    "FILES",
+    "describe_hardware",
+    "designs",
+    "frame_rate_fps",
+    "frames_per_evaluation",
+    "run_record",
+    "write_results",
+]
 
 FILES = ("front.csv", "front.json", "front.png", "run.json")
 PACKAGES = ("paretocut", "numpy", "moocore", "pymoo", "optuna", "torch", "torchvision")
 
 
-def designs(result: StudyResult) -> list[dict[str, Any]]:
+def designs(result: StudyResult, whole: StudyResult | None = None) -> list[dict[str, Any]]:
     """The front's designs, one flat object each: every metric (SI units), every knob, its knob indices.
 
-    `front_point` numbers the distinct objective vectors from 1: designs with equal objectives share it.
+    `front_point` numbers the distinct objective vectors from 1: designs with equal objectives share it. It is that of
+    `whole`, where `result` has only a part of its front.
     """
     rows = []
-    for number, (start, end) in enumerate(result.front.groups(), start=1):
+    numbers = result.front.numbers(result.front if whole is None else whole.front)
+    for number, (start, end) in zip(numbers, result.front.groups(), strict=True):
         for i in range(start, end):
             indices = [int(k) for k in result.front.indices[i]]
             figures: dict[str, Any] = dict(result.front.row(i))
@@ -160,6 +170,12 @@ def describe_hardware(knobs: Mapping[str, Any], searched: Collection[str]) -> st
         if knob in searched and knobs[knob] != TEMPLATE:
             text += f", {name} {knobs[knob]}"
     return text
+
+
+def frame_rate_fps(question: Mapping[str, Any]) -> float | None:
+    """The camera's frames per second; None where the question has none."""
+    rate = question.get("settings.frame_rate_fps")
+    return None if rate is None else float(rate)
 
 
 def frames_per_evaluation(question: Mapping[str, Any]) -> int:

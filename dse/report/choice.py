@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dse.choose import Choice, Neighbour
-from dse.report import describe_hardware
+from dse.report import describe_hardware, frame_rate_fps
 from dse.report.labels import LABELS, number, quantity, signed
 from dse.result import StudyResult
 from dse.where import Condition
@@ -45,9 +45,15 @@ def choice_text(result: StudyResult, choice: Choice, pick: str, *, wide: bool = 
     hardware = describe_hardware(knobs, searched)
     dram = f", {knobs['dram']}" if "dram" in searched else ""
     figures = [f"{LABELS[name][0]} {quantity(name, metrics[name])}" for name in front.objectives]
-    also = [f"{LABELS[name][0]} {quantity(name, metrics[name])}" for name in ALSO if name not in front.objectives]
+    rate = frame_rate_fps(result.question)
+    at_rate = {} if rate is None else {"sensor_power_w": f" at {rate:g} fps", "link_utilisation": f" at {rate:g} fps"}
+    also = [
+        f"{LABELS[name][0]} {quantity(name, metrics[name])}{at_rate.get(name, '')}"
+        for name in ALSO
+        if name not in front.objectives
+    ]
     return Group(
-        Text(f"{pick}: point {choice.point} of {front.size}", style="bold"),
+        Text(f"{pick}: point {choice.point} of {choice.points}", style="bold"),
         Text(f"cut after {knobs['cut']}; {hardware}; {knobs['clock_mhz']:g} MHz{dram}; {knobs['link']}"),
         Text("; ".join(figures)),
         Text(f"also: {'; '.join(also)}", style="dim"),

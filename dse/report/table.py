@@ -12,7 +12,7 @@ from rich.text import Text
 
 from dse.certificate import certificate_of
 from dse.choose import knee, smallest
-from dse.report import describe_hardware, frames_per_evaluation
+from dse.report import describe_hardware, frame_rate_fps, frames_per_evaluation
 from dse.report.labels import number
 from dse.result import MAPPING_COLUMNS, Session, StudyResult
 from search_spaces import accelerators
@@ -90,7 +90,8 @@ def front_table(
         return [*shown, *(number(metrics[name]) for name in extra), *([mapping] if mapped else []), equal]
 
     groups = result.front.groups()
-    for point, (start, end) in enumerate(groups if limit is None else groups[:limit], start=1):
+    numbers = result.front.numbers(result.front if whole is None else whole.front)
+    for point, (start, end) in list(zip(numbers, groups, strict=True))[:limit]:
         shown = smallest(result.front, start, end)
         knobs = result.design(result.front.indices[shown])
         equal = f"{end - start:,}" if end - start > 1 else ""
@@ -124,11 +125,17 @@ def front_table(
             f"The input is a batch of {frames}: energy, latency and throughput are those of whole batches, and the "
             "frame rate counts batches."
         )
+    rate, slow = frame_rate_fps(result.question), _too_slow(result)
+    if slow:
+        notes.append(
+            f"{slow} of {_points(result.front.size)} cannot keep {rate:g} fps (throughput_fps: the slowest of sensor, "
+            f'link and edge); bound it with --constraint "throughput_fps>={rate:g}".'
+        )
     beaten = _beaten_by_baselines(result)
     if beaten:
         notes.append(
-            f"{beaten} of these {result.front.size} points are beaten by a baseline: this search has not come far "
-            "enough; give it a larger --budget, or take --algorithm exact."
+            f"{beaten} of {_points(result.front.size)} {'is' if beaten == 1 else 'are'} beaten by a baseline: this "
+            "search has not come far enough; give it a larger --budget, or take --algorithm exact."
         )
     if not wide:
         notes.append("A terminal of 150 columns or more also shows how energy and latency split up.")
@@ -142,6 +149,19 @@ def front_table(
         over = "on this front" if result.unit == "designs" else "visited"
         notes.append(f"Baselines are the best over the accelerators {over}.")
     return Group(table, *(Text(note, style="dim") for note in notes))
+
+
+def _points(n: int) -> str:
+    return f"{n:,} point{'' if n == 1 else 's'}"
+
+
+def _too_slow(result: StudyResult) -> int:
+    """How many points of the front, by the design shown, take longer per frame than the camera does."""
+    front, rate = result.front, frame_rate_fps(result.question)
+    if rate is None or "throughput_fps" not in front.columns:
+        return 0
+    throughput = front.column("throughput_fps")
+    return sum(bool(throughput[smallest(front, start, end)] < rate) for start, end in front.groups())
 
 
 def _beaten_by_baselines(result: StudyResult) -> int:
@@ -171,7 +191,7 @@ def _sources(provenance: Mapping[str, str]) -> str:
         if name in provenance:
             words = [word for word in heading.replace("-\n", "").split() if word not in ("mJ", "ms", "mm²")]
             by_source.setdefault(provenance[name], []).append(" ".join(words))
-    return "Figures: " + "; ".join(f"{', '.join(names)} – {source}" for source, names in by_source.items()) + "."
+    return "Figures: " + " | ".join(f"{', '.join(names)} – {source}" for source, names in by_source.items())
 
 
 def _title(result: StudyResult, whole: StudyResult | None) -> str:
@@ -179,8 +199,8 @@ def _title(result: StudyResult, whole: StudyResult | None) -> str:
     network = f"{question.get('network.name', 'network')}"
     found = "exact for this space" if result.exact else f"found by {question['algorithm']}"
     if whole is not None:
-        return f"{result.front.size} of {whole.front.size} points on the Pareto front of {network}, {found}"
-    return f"Pareto front of {network}: {result.front.size} points, {len(result.front):,} designs, {found}"
+        return f"{result.front.size} of {_points(whole.front.size)} on the Pareto front of {network}, {found}"
+    return f"Pareto front of {network}: {_points(result.front.size)}, {len(result.front):,} designs, {found}"
 
 
 def summary(result: StudyResult) -> str:
@@ -198,7 +218,11 @@ def summary(result: StudyResult) -> str:
     if certificate is not None and certificate.complete:
         lines.append(f"{certificate}.")
     if not len(result.front):
-        lines.append("No feasible design was found: loosen a constraint or visit more designs.")
+        lines.append(
+            "No feasible design was found: loosen a constraint or visit more designs."
+            if counts.designs
+            else "Nothing is visited yet: run the study again."
+        )
     session = result.session
     if session is not None:
         lines.append(_what_happened(session, result))
@@ -212,16 +236,20 @@ def _what_happened(session: Session, result: StudyResult) -> str:
         return "Nothing was left to do: the whole space was visited before."
     if not session.new_trials and session.stopped_by == "budget":
         return (
-            f"Nothing was left to do: earlier runs have used up a budget of {session.budget:,} {result.unit}; "
+            f"Nothing was left to do: earlier runs have used up a budget of {_budget(session, result)}; "
             "a larger --budget goes on."
         )
     resumed = f"{before:,} taken over, " if before else ""
-    budget = f" ({session.budget:,} {result.unit})" if session.stopped_by == "budget" else ""
+    budget = f" ({_budget(session, result)})" if session.stopped_by == "budget" else ""
     text = (
         f"{resumed}{session.new_trials:,} new in {session.seconds:.1f} s; stopped by {session.stopped_by}{budget}; "
         f"memo: {session.memo_hits:,} hits, {session.memo_misses:,} misses."
     )
     return f"{text} The same command goes on." if session.stopped_by == "time limit" else text
+
+
+def _budget(session: Session, result: StudyResult) -> str:
+    return f"{session.budget:,} {result.unit.removesuffix('s') if session.budget == 1 else result.unit}"
 
 
 def _listed(counts: Mapping[str, int]) -> str:

@@ -85,6 +85,10 @@ def test_a_link_that_cannot_carry_the_frame_rate_is_said_so(run):
     assert json.loads(run(*slow, "--json")[1])["breaks"] == ["link_utilisation <= 1"]
     assert "cannot carry" not in run(*slow[:-1], "25")[1]
     assert json.loads(run(*slow[:-1], "25", "--json")[1])["breaks"] == []
+    assert "edge cannot keep 2000 frames/s" in run(*slow)[1]
+    assert "sensor_power_w" in run(*slow)[1] and "mW at 2000 frames/s" in run(*slow)[1]
+    assert json.loads(run(*slow, "--json")[1])["cannot_keep_the_frame_rate"] == ["edge"]
+    assert "cannot keep" not in run(*slow[:-1], "25")[1]
 
 
 def test_a_batch_is_not_called_a_frame(run):

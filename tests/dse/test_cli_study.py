@@ -129,6 +129,14 @@ def test_front_chooses_a_design_and_says_what_others_cost(results: Path, capsys:
     status, out, _ = paretocut(capsys, "front", folder, "--where", "link=='10gbase-t'")
     assert status == 0 and "of the front's" in out and "100base-t" not in out.split("all on the")[0]
     assert "points on the Pareto front of fakenet" in out
+    whole = {tuple(d["indices"]): d["front_point"] for d in json.loads((results / "exact" / "front.json").read_text())}
+    assert all(design["front_point"] == whole[tuple(design["indices"])] for design in shown["front"])
+    assert shown["choice"]["front_point"] == whole[tuple(shown["choice"]["indices"])] > 1
+    assert {row.split()[0] for row in out.splitlines() if " 10gbase-t " in row and row.split()[0].isdecimal()} == {
+        str(d["front_point"])
+        for d in json.loads((results / "exact" / "front.json").read_text())
+        if d["link"] == "10gbase-t"
+    }, "points are numbered as in the files"
     out = " ".join(paretocut(capsys, "front", folder)[1].split())
     picked = json.loads(paretocut(capsys, "front", folder, "--pick", "knee", "--json")[1])["choice"]["front_point"]
     assert f"Point {picked} is the knee" in out
@@ -175,6 +183,42 @@ def test_a_run_says_what_was_left_to_do(results: Path, capsys: pytest.CaptureFix
     assert "the whole space was visited" in summary(run_study(spec, results / "exact", evaluator=fakes.FakeEvaluator()))
     short = run_study(spec, results / "short", time_limit=1e-9, evaluator=fakes.FakeEvaluator())
     assert "stopped by time limit" in summary(short) and "The same command goes on" in summary(short)
+
+
+def test_points_too_slow_for_the_camera_are_counted(results: Path) -> None:
+    from dataclasses import replace
+
+    from dse.report.table import front_table
+    from dse.result import read_result
+
+    result = read_result(results / "exact")
+    rates = sorted(result.front.column("throughput_fps"))
+    screen = console()
+    for rate, slow in ((rates[0] / 2, 0), (rates[-1] * 2, result.front.size)):
+        with screen.capture() as captured:
+            screen.print(
+                front_table(replace(result, question=dict(result.question) | {"settings.frame_rate_fps": rate}))
+            )
+        shown = " ".join(captured.get().split())
+        assert ("cannot keep" in shown) == (slow > 0)
+        if slow:
+            assert f"{slow} of {slow} points cannot keep {rate:g} fps" in shown
+            assert f'--constraint "throughput_fps>={rate:g}"' in shown
+
+
+def test_a_study_that_starts_anew_is_not_called_infeasible(results: Path) -> None:
+    from dataclasses import replace
+
+    from dse.front import FrontStream
+    from dse.report.table import summary
+    from dse.result import Counts, read_result
+
+    result = read_result(results / "exact")
+    empty = FrontStream(result.objectives, result.objectives).front()
+    nothing = replace(result, counts=Counts(), exact=False, front=empty)
+    assert "Nothing is visited yet: run the study again" in summary(nothing)
+    refused = replace(nothing, counts=Counts(5, infeasible={"area_mm2 <= 1": 5}))
+    assert "No feasible design was found: loosen a constraint" in summary(refused)
 
 
 def test_figures_of_a_batch_say_so(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
