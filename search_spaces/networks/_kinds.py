@@ -5,14 +5,15 @@ from __future__ import annotations
 __all__ = ["operator_kind"]
 
 _BY_KIND = {
-    "conv": "conv2d",
+    "conv": "conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d",
     "linear": "linear",
     "matmul": "matmul bmm",
     "attention": "multihead_attention scaled_dot_product_attention",
     "activation": "relu relu6 leaky_relu prelu elu selu celu gelu silu mish hardswish hardsigmoid hardtanh sigmoid "
     "tanh softplus log_sigmoid clamp clip",
     "batch_norm": "batch_norm2d batch_norm1d batch_norm",
-    "pool": "max_pool2d avg_pool2d adaptive_avg_pool2d adaptive_max_pool2d max_pool1d avg_pool1d mean",
+    "pool": "max_pool2d avg_pool2d adaptive_avg_pool2d adaptive_max_pool2d max_pool1d avg_pool1d "
+    "adaptive_avg_pool1d adaptive_max_pool1d mean",
     "add": "add iadd radd",
     "elementwise": "sub isub rsub mul imul rmul div truediv itruediv pow sqrt exp neg where maximum minimum",
     "norm": "layer_norm group_norm local_response_norm instance_norm2d softmax log_softmax normalize",

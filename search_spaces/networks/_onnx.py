@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["input_shape", "read"]
 
 _NAMES = {
-    "Conv": "conv2d", "Gemm": "linear", "MatMul": "matmul",
+    "Conv": "conv2d", "ConvTranspose": "conv_transpose2d", "Gemm": "linear", "MatMul": "matmul",
     "Relu": "relu", "Clip": "clip", "LeakyRelu": "leaky_relu", "PRelu": "prelu", "Elu": "elu", "Selu": "selu",
     "Celu": "celu", "Gelu": "gelu", "Swish": "silu", "Mish": "mish", "HardSwish": "hardswish",
     "HardSigmoid": "hardsigmoid", "Sigmoid": "sigmoid", "Tanh": "tanh", "Softplus": "softplus",
@@ -52,9 +52,6 @@ _SETTINGS = ("Clip", "Pad", "Resize", "Upsample", "Reshape", "Slice", "Split", "
 
 _BIG = 4096
 """Constants with more elements are weights: their values are dropped before shapes are inferred."""
-
-_SPATIAL = 4
-"""Dimensions of a feature map."""
 
 
 def read(path: Path, shape: tuple[int, ...] | None, name: str) -> Graph:
@@ -265,6 +262,8 @@ class _Reader:
         active = tuple(dict.fromkeys(self.made[tensor] for tensor in item.reads if tensor in self.made))
         operator, kind = operator_kind(_NAMES.get(item.kind, item.kind))
         shape = self._products(item, shapes[0]) if kind in ("conv", "linear", "matmul") else None
+        if kind == "conv":
+            operator = operator.replace("2d", f"{len(shapes[0]) - 2}d")
         if kind in ("linear", "matmul"):
             constant = len(item.reads) > 1 and item.reads[1] not in self.made
             operator = kind = "linear" if constant else "matmul"
@@ -312,18 +311,21 @@ class _Reader:
         if len(item.reads) < 2:
             return None
         first, second = self._size(item.reads[0]), self._size(item.reads[1])
-        if item.kind == "Conv":
-            if len(first) != _SPATIAL:
-                return None
-            groups = int(item.attributes.get("group", 1))
-            if first[1] != second[1] * groups:
+        if item.kind in ("Conv", "ConvTranspose"):
+            groups, transposed = int(item.attributes.get("group", 1)), item.kind == "ConvTranspose"
+            channels = second[0] if transposed else second[1] * groups
+            if first[1] != channels:
                 text = "x".join(map(str, first))
                 raise UserError(
-                    f"{self.name}: {item.name} takes {second[1] * groups} channels, not an input of {text}; "
+                    f"{self.name}: {item.name} takes {channels} channels, not an input of {text}; "
                     "give another --input, or none"
                 )
-            strides, dilations = (tuple(item.attributes.get(key, (1, 1))) for key in ("strides", "dilations"))
-            return conv_shape_of(first, result, second[2:], strides, dilations, groups)
+            kernel = second[2:]
+            strides, dilations = (
+                tuple(item.attributes.get(key, (1,) * len(kernel))) for key in ("strides", "dilations")
+            )
+            name = f"{self.name}: {item.name}"
+            return conv_shape_of(name, first, result, kernel, strides, dilations, groups, transposed)
         if item.kind == "Gemm":
             rows, columns = (first[1], first[0]) if item.attributes.get("transA") else first
             return linear_shape((rows, columns), result[-1])

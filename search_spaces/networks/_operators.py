@@ -89,7 +89,7 @@ class _Lowering:
         elif kind_ == "attention":
             parts = self._attention(node, parameters)
         else:
-            shape = self._mac_shape(node, kind_)
+            shape = self._mac_shape(node, operator, kind_)
         axis, operands = self._concatenation(node) if kind_ == "cat" else (None, ())
         return Op(
             name=str(node.target) if node.op == "call_module" else node.name,
@@ -115,9 +115,9 @@ class _Lowering:
             return None, ()
         return dim, tuple(self.index.get(n) if isinstance(n, fx.Node) else None for n in operands)
 
-    def _mac_shape(self, node: fx.Node, kind_: str) -> ConvShape | None:
+    def _mac_shape(self, node: fx.Node, operator: str, kind_: str) -> ConvShape | None:
         if kind_ == "conv":
-            return _conv_shape(node, self.trace.module)
+            return _conv_shape(node, self.trace.module, operator)
         if kind_ == "linear":
             source = self.trace.inputs(node)[0].meta["val"]
             return linear_shape(tuple(source.shape), node.meta["val"].shape[-1])
@@ -236,24 +236,24 @@ def _elements_in(node: fx.Node, kind_: str) -> int:
     return sum(_elements(n) for n in dict.fromkeys(node.all_input_nodes) if n.meta["active"] or not weights)
 
 
-def _conv_shape(node: fx.Node, module: nn.Module) -> ConvShape:
-    """The shape of a Conv2d module's or F.conv2d's node."""
-    source = node.all_input_nodes[0].meta["val"]
-    result = node.meta["val"]
-    source_shape = tuple(source.shape) if source.dim() == 4 else (1, *source.shape)
-    result_shape = tuple(result.shape) if result.dim() == 4 else (1, *result.shape)
+def _conv_shape(node: fx.Node, module: nn.Module, operator: str) -> ConvShape:
+    """The shape of a convolution's node: a module such as Conv2d, or a function such as F.conv2d."""
+    name = f"{type(module).__name__}: {node.target if node.op == 'call_module' else node.name}"
+    shapes = tuple(node.all_input_nodes[0].meta["val"].shape), tuple(node.meta["val"].shape)
+    transposed = "transpose" in operator
     if node.op == "call_module":
         conv = module.get_submodule(str(node.target))
-        assert isinstance(conv, nn.Conv2d)
-        return conv_shape_of(source_shape, result_shape, conv.kernel_size, conv.stride, conv.dilation, conv.groups)
-    names = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+        assert isinstance(conv, nn.modules.conv._ConvNd)
+        return conv_shape_of(name, *shapes, conv.kernel_size, conv.stride, conv.dilation, conv.groups, transposed)
+    last = ("output_padding", "groups", "dilation") if transposed else ("dilation", "groups")
+    names = ("input", "weight", "bias", "stride", "padding", *last)
     given: dict[str, Any] = dict(zip(names, node.args, strict=False)) | dict(node.kwargs)
-    weight = given["weight"].meta["val"]
-    return conv_shape_of(
-        source_shape, result_shape, tuple(weight.shape[2:]), _pair(given.get("stride", 1)),
-        _pair(given.get("dilation", 1)), int(given.get("groups", 1)),
-    )  # fmt: skip
+    kernel = tuple(given["weight"].meta["val"].shape[2:])
+    stride, dilation = (_each(given.get(key, 1), len(kernel)) for key in ("stride", "dilation"))
+    return conv_shape_of(name, *shapes, kernel, stride, dilation, int(given.get("groups", 1)), transposed)
 
 
-def _pair(value: int | tuple[int, ...]) -> tuple[int, ...]:
-    return (value, value) if isinstance(value, int) else tuple(value) * (2 // len(value))
+def _each(value: int | tuple[int, ...], dimensions: int) -> tuple[int, ...]:
+    """One setting per spatial dimension."""
+    values = (value,) if isinstance(value, int) else tuple(value)
+    return values if len(values) == dimensions else values * dimensions

@@ -31,7 +31,8 @@ class Primitive:
 def primitives(node: fx.Node, trace: Trace) -> list[Primitive]:
     """What a node executes, without views and without what touches constants only."""
     active = trace.inputs(node)
-    recorder = _Recorder({id(n.meta["val"]): -1 - i for i, n in enumerate(active)})
+    name = f"{type(trace.module).__name__}: {node.name}"
+    recorder = _Recorder(name, {id(n.meta["val"]): -1 - i for i, n in enumerate(active)})
     args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda n: n.meta["val"])
     with torch.inference_mode(False), torch.no_grad(), recorder:  # inference mode would hide what linear is made of
         if node.op == "call_module":
@@ -44,9 +45,10 @@ def primitives(node: fx.Node, trace: Trace) -> list[Primitive]:
 
 
 class _Recorder(TorchDispatchMode):
-    def __init__(self, sources: dict[int, int]) -> None:
+    def __init__(self, name: str, sources: dict[int, int]) -> None:
         super().__init__()
         self.found: list[Primitive] = []
+        self._name = name
         self._sources = sources  # id of a tensor -> who made it; constants are in no entry
         self._kept: list[Any] = []  # so that no id is used twice
 
@@ -75,11 +77,11 @@ class _Recorder(TorchDispatchMode):
         if name in ("mm", "addmm", "bmm", "baddbmm"):
             first, second = args[-2:] if name in ("mm", "bmm") else args[1:3]
             return matmul_shape(tuple(first.shape), tuple(second.shape))
-        if name == "convolution" and result.dim() == 4 and not args[6]:
-            source, weight, _, stride, _, dilation, _, _, groups = args
+        if name == "convolution":
+            source, weight, _, stride, _, dilation, transposed, _, groups = args
             return conv_shape_of(
-                tuple(source.shape), tuple(result.shape), tuple(weight.shape[2:]), tuple(stride), tuple(dilation),
-                groups,
+                self._name, tuple(source.shape), tuple(result.shape), tuple(weight.shape[2:]), tuple(stride),
+                tuple(dilation), groups, transposed,
             )  # fmt: skip
         return None
 

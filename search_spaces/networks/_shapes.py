@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from math import prod
+from math import ceil, gcd, prod
 
+from search_spaces.errors import UserError
 from search_spaces.types import ConvShape
 
 __all__ = ["conv_shape_of", "linear_shape", "matmul_shape"]
@@ -41,15 +42,42 @@ def matmul_shape(first: tuple[int, ...], second: tuple[int, ...]) -> ConvShape:
 
 
 def conv_shape_of(
+    name: str,
     source: tuple[int, ...],
     result: tuple[int, ...],
     kernel: tuple[int, ...],
     stride: tuple[int, ...],
     dilation: tuple[int, ...],
     groups: int,
+    transposed: bool = False,
 ) -> ConvShape:
-    """A convolution from its tensors' shapes (N, C, height, width) and (height, width) pairs."""
+    """A convolution from its tensors' shapes ([N,] C, [height,] width) and ([height,] width) settings.
+
+    Over one dimension it is one row high. A transposed one is the stride-1 convolution that hardware without zero
+    skipping runs in its place: outputs at one position modulo the stride meet only every stride-th tap of the filter,
+    so each such phase has a filter of ⌈kernel / stride⌉ taps, and the phases are further output channels (Shi et al.
+    2016, arXiv:1609.07009). Its MACs are the useful ones where the stride divides the kernel; elsewhere the zeros that
+    fill the shorter filters count too. Raises UserError, with `name`, for convolutions over more than two dimensions.
+
+    >>> conv_shape_of("up", (1, 8, 7, 7), (1, 4, 14, 14), (4, 4), (2, 2), (1, 1), 1, True).macs == 7**2 * 8 * 4 * 4**2
+    True
+    """
+    spatial = len(kernel)
+    if spatial > 2:
+        raise UserError(f"{name} convolves over {spatial} dimensions; only convolutions over one or two can be costed")
+    batch, channels = source[0] if len(source) > spatial + 1 else 1, source[-spatial - 1]
+    features = result[-spatial - 1]
+    flat = (1,) * (2 - spatial)
+    height, width = (*flat, *result[-spatial:])
+    kernel, stride, dilation = ((*flat, *values) for values in (kernel, stride, dilation))
+    if transposed:
+        height, width = (ceil(size / step) for size, step in zip((height, width), stride, strict=True))
+        shared = [gcd(step, gap) for step, gap in zip(stride, dilation, strict=True)]
+        phases = [step // common for step, common in zip(stride, shared, strict=True)]
+        features *= prod(phases)
+        kernel = tuple(ceil(taps / count) for taps, count in zip(kernel, phases, strict=True))
+        stride, dilation = (1, 1), tuple(gap // common for gap, common in zip(dilation, shared, strict=True))
     return ConvShape(
-        N=source[0], C=source[1], M=result[1], P=result[3], Q=result[2], R=kernel[1], S=kernel[0],
+        N=batch, C=channels, M=features, P=width, Q=height, R=kernel[1], S=kernel[0],
         stride_w=stride[1], stride_h=stride[0], dilation_w=dilation[1], dilation_h=dilation[0], groups=groups,
     )  # fmt: skip

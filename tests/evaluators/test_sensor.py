@@ -86,6 +86,15 @@ def test_conv_convention_costs_convolutions_only() -> None:
 
 
 @pytest.mark.parametrize("name", accelerators.names())
+def test_convolutions_over_one_dimension_map(name: str) -> None:
+    """At least as long as all multipliers of the chip together need for the MACs."""
+    shape, chip, clock_hz = ConvShape(N=1, C=16, M=32, P=40, Q=1, R=5, S=1, stride_w=2), accelerators.build(name), 200e6
+    costs = SensorModel(SensorSettings(), Memo()).layer_costs(_network(shape), chip, clock_hz, "lpddr4")
+    assert not costs.unmapped
+    assert costs.latency_s[0] >= shape.macs / chip.instances(-1) / clock_hz and costs.energy_j[0] > 0
+
+
+@pytest.mark.parametrize("name", accelerators.names())
 def test_a_grouped_layer_is_its_group_times_the_groups(name: str) -> None:
     chip = accelerators.build(name)
     model = SensorModel(SensorSettings(), Memo())

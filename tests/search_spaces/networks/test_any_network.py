@@ -17,8 +17,10 @@ from torch import nn
 from search_spaces.errors import UserError
 from search_spaces.networks import build_module, load, store
 from search_spaces.networks._kinds import operator_kind
+from search_spaces.networks._operators import lower
 from search_spaces.networks.split import Splitter
 from search_spaces.types import Cut, Layer, Network
+from tests.search_spaces.networks.tiny import traced
 
 FAMILIES = {
     "alexnet": (1, 3, 224, 224),  # 6 × 6 pooling that ONNX has only where it divides
@@ -151,6 +153,26 @@ def test_an_onnx_file_has_the_layers_and_cuts_of_its_torch_model(name: str, tmp_
 def test_ten_families_are_the_same_from_onnx(name: str, dynamo: bool, tmp_path: Path) -> None:
     export(name, tmp_path / "net.onnx", FAMILIES[name], dynamo)
     same_in_all_modes(str(tmp_path / "net.onnx"), name, FAMILIES[name])
+
+
+@pytest.mark.parametrize("dynamo", [True, False])
+def test_convolutions_over_one_dimension_and_transposed_ones_are_the_same_from_onnx(
+    dynamo: bool, tmp_path: Path
+) -> None:
+    modules = {
+        (1, 4, 40): nn.Sequential(
+            nn.Conv1d(4, 6, 5, 2, dilation=2, groups=2), nn.ReLU(), nn.ConvTranspose1d(6, 4, 4, 2)
+        ),
+        (1, 4, 7, 9): nn.Sequential(nn.ConvTranspose2d(4, 6, (2, 3), 2, 1, (0, 1), groups=2), nn.ReLU()),
+    }
+    for shape, module in modules.items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the exporters' own about versions to come
+            torch.onnx.export(module.eval(), (torch.rand(shape),), tmp_path / "n.onnx", dynamo=dynamo, verbose=False)
+        ours, theirs = load(str(tmp_path / "n.onnx"), None, "tensor"), lower(traced(module, shape))
+        assert comparable(ours.layers) == comparable(theirs.layers)
+        assert [layer.operator for layer in ours.layers] == [layer.operator for layer in theirs.layers]
+        assert not ours.notes and {layer.cost for layer in ours.layers} == {"mac", "free"}
 
 
 def test_an_onnx_file_that_keeps_scopes_has_blocks(tmp_path: Path) -> None:
@@ -348,10 +370,13 @@ def wrong_files(folder: Path) -> dict[str, tuple[str, tuple[int, ...] | None]]:
         "cannot be inferred for an input of 1x4": (
             onnx_file(folder / "g.onnx", [NODE("Odd", ["x"], ["y"], domain="my.domain")], {"x": [1, 4]}, ["y"]), None,
         ),
+        "y convolves over 3 dimensions": (
+            onnx_file(folder / "h.onnx", [conv], {"x": [1, 3, 8, 8, 8]}, ["y"], {"w": [8, 3, 3, 3, 3]}), None,
+        ),
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", range(7))
+@pytest.mark.parametrize("case", range(8))
 def test_onnx_files_that_cannot_be_cut_say_why(case: int, tmp_path: Path) -> None:
     words, (file, shape) = list(wrong_files(tmp_path).items())[case]
     with pytest.raises(UserError) as caught:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise, product
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from search_spaces.errors import UserError
 from search_spaces.networks import _models, build_module, default_input, load, names
 from search_spaces.networks._operators import lower
+from search_spaces.networks._shapes import conv_shape_of
 from search_spaces.types import ConvShape, Layer
 from tests.search_spaces.networks.tiny import Attention, Branches, Residual, traced
 
@@ -97,6 +100,77 @@ def test_convolution_in_plain_integers() -> None:
     assert layer.parameters == 8 * 2 * 3 * 5 + 8
     assert (layer.input_elements, layer.output_elements) == (2 * 4 * 8 * 9, 2 * 8 * 8 * 5)
     assert layer.inputs == (-1,)
+
+
+def torchs_macs(module: nn.Module, shape: tuple[int, ...]) -> int:
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), counter:
+        module.to("meta")(torch.empty(shape, device="meta"))
+    return int(counter.get_total_flops()) // 2
+
+
+def test_convolution_over_one_dimension_is_one_row_high() -> None:
+    module = nn.Sequential(nn.Conv1d(4, 6, 5, stride=2, padding=4, dilation=2, groups=2), nn.BatchNorm1d(6), nn.ReLU())
+    conv, *fused = layers_of(module, (3, 4, 40))
+    assert conv.shape == ConvShape(N=3, C=4, M=6, P=20, Q=1, R=5, S=1, stride_w=2, dilation_w=2, groups=2)
+    assert (conv.operator, conv.cost, conv.macs) == ("conv1d", "mac", torchs_macs(module, (3, 4, 40)))
+    assert [layer.cost for layer in fused] == ["free", "free"]
+    function = Function(lambda x: F.conv1d(x, torch.empty(6, 4, 3, device="meta"), stride=2))
+    assert layers_of(function, (4, 40))[-1].shape == ConvShape(N=1, C=4, M=6, P=19, Q=1, R=3, S=1, stride_w=2)
+
+
+def test_transposed_convolution_has_torchs_macs_where_the_stride_divides_the_filter() -> None:
+    for module, shape in (
+        (nn.ConvTranspose2d(8, 4, (4, 6), (2, 3), padding=(1, 2), groups=2, output_padding=(0, 1)), (2, 8, 7, 5)),
+        (nn.ConvTranspose2d(8, 4, 3, padding=1), (1, 8, 7, 5)),
+        (nn.ConvTranspose1d(8, 4, 8, 4, padding=2), (2, 8, 9)),
+    ):
+        up, relu = layers_of(nn.Sequential(module, nn.ReLU()), shape)
+        assert (up.cost, relu.cost) == ("mac", "free")
+        assert up.macs == torchs_macs(module, shape)
+        assert up.shape is not None
+        assert up.output_elements == up.shape.N * up.shape.M * up.shape.P * up.shape.Q
+
+
+def test_transposed_convolution_counts_the_zeros_of_short_phases() -> None:
+    """3 × 3 by 2: phases of 2 × 2, 2 × 1, 1 × 2 and 1 × 1 taps, all run as 2 × 2."""
+    functional = Function(lambda x: F.conv_transpose2d(x, torch.empty(4, 5, 3, 3, device="meta"), None, 2, 1, 1))
+    for module in (nn.ConvTranspose2d(4, 5, 3, 2, padding=1, output_padding=1), functional):
+        assert layers_of(nn.Sequential(module))[-1].shape == ConvShape(N=1, C=4, M=20, P=8, Q=8, R=2, S=2)
+
+
+def test_phases_of_a_transposed_convolution_tap_by_tap() -> None:
+    """The pixel at 0 reaches the outputs dilation · tap; those at one position modulo the stride are one phase."""
+    for taps, stride, dilation in product(range(1, 8), range(1, 7), range(1, 5)):
+        result = (9 - 1) * stride + dilation * (taps - 1) + 1
+        shape = conv_shape_of("up", (1, 1, 9), (1, 1, result), (taps,), (stride,), (dilation,), 1, True)
+        reached = [dilation * tap for tap in range(taps)]
+        phases = Counter(place % stride for place in reached)
+        assert (len(phases), max(phases.values())) == (min(shape.M, taps), shape.R)
+        for phase in phases:
+            gaps = {b - a for a, b in pairwise(place for place in reached if place % stride == phase)}
+            assert gaps <= {shape.dilation_w * stride}
+        assert max(len(range(phase, result, stride)) for phase in range(stride)) == shape.P
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        (nn.Conv3d(4, 4, 3), "Sequential: 0 convolves over 3 dimensions"),
+        (nn.ConvTranspose3d(4, 4, 3), "Sequential: 0 convolves over 3 dimensions"),
+    ],
+)
+def test_convolutions_over_three_dimensions_are_refused(module: nn.Module, words: str) -> None:
+    with pytest.raises(UserError, match=words) as caught:
+        layers_of(nn.Sequential(module), (1, 4, 8, 8, 8))
+    assert "\n" not in str(caught.value)
+
+
+def test_convolutions_inside_an_unknown_operator_count_too() -> None:
+    for transposed, weight, length in ((False, (5, 4, 3), 8), (True, (4, 5, 3), 10)):
+        kernel, stride = torch.empty(weight, device="meta"), [3] if transposed else [1]
+        function = Function(lambda x: torch.convolution(x, kernel, None, stride, [0], [1], transposed, [0], 1))  # noqa: B023
+        assert sum(layer.macs for layer in layers_of(function, (1, 4, 10))) == length * 5 * 4 * 3
 
 
 @pytest.mark.parametrize("shape", [(3, 6), (3, 5, 6), (3, 4, 5, 6)])
