@@ -51,7 +51,7 @@ class LayerMappings:
     """What the search of one mapspace found; everything counts one group of the layer.
 
     `mapspace_size` is factorizations × loop orders, `mapspace_valid` those that fit mesh and buffers. `macs` includes
-    padding, `useful_macs` does not; with imperfect factors nothing is padded. `warnings` are those of a tool that mapped.
+    padding, `useful_macs` does not; with imperfect factors nothing is padded. `warnings` are a tool's.
     """
 
     mapspace_size: int

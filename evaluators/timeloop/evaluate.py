@@ -169,7 +169,9 @@ class Timeloop:
         if progress is not None:
             progress(done, len(wanted))
         jobs = [Job(wanted[i].what, (INPUT,), {INPUT: wanted[i].text}) for i in firsts]
-        for at, run in run_all(tool.path, jobs, limit_s=self.limit_s, workers=workers, runs=self.runs):
+
+        def take(at: int, run: Run) -> None:
+            nonlocal done
             i = firsts[at]
             answer = _read(name, wanted[i], run, self.limit_s)
             self.memo.put(name, keys[i], answer)
@@ -180,6 +182,8 @@ class Timeloop:
             done += len(places[wanted[i].text])
             if progress is not None:
                 progress(done, len(wanted))
+
+        run_all(tool.path, jobs, take, limit_s=self.limit_s, workers=workers, runs=self.runs)
         return [answer for answer in answers if answer is not None]
 
 

@@ -11,7 +11,9 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -40,7 +42,7 @@ class OwnFiles:
     """Files that make one input of `timeloop-mapper` together, and which of their attributes our knobs set.
 
     `bind` maps "component.attribute" to a product of knobs and numbers; "component.instances" is the range in a
-    name. `content` is a digest of the files, so that a study with changed files is another study.
+    name. The files are read once, here; `content` is a digest of them, so that a study with changed files is another.
 
     >>> OwnFiles((), (("PE.instances", "pe_cols*pe_rows"),)).values({"pe_cols": 14, "pe_rows": 12})
     {'PE.instances': 168}
@@ -57,9 +59,13 @@ class OwnFiles:
                     f"a knob is bound to COMPONENT.ATTRIBUTE, as in shared_glb.memory_depth, not {target!r}"
                 )
         content = sha256()
-        for name in self.files:
-            content.update(_read(name).encode())
+        for text in self._texts:
+            content.update(text.encode())
         object.__setattr__(self, "content", content.hexdigest())
+
+    @cached_property
+    def _texts(self) -> tuple[str, ...]:
+        return tuple(_read(name) for name in self.files)
 
     def values(self, knobs: Mapping[str, KnobValue]) -> dict[str, int | float | str]:
         """The value of every bound attribute. Raises UserError for a knob that there is not."""
@@ -79,10 +85,17 @@ class OwnFiles:
 
     def document(self, knobs: Mapping[str, KnobValue]) -> dict[str, Any]:
         """All files as one input with the knobs' values in it. Raises UserError for files that do not fit together."""
+        whole = deepcopy(self._whole)
+        for target, value in self.values(knobs).items():
+            _set(whole["architecture"], target, value)
+        return whole
+
+    @cached_property
+    def _whole(self) -> dict[str, Any]:
         whole: dict[str, Any] = {}
-        for name in self.files:
+        for name, text in zip(self.files, self._texts, strict=True):
             try:
-                data = yaml.safe_load(_read(name))
+                data = yaml.safe_load(text)
             except yaml.YAMLError as error:
                 why = " ".join(str(error).split())
                 raise UserError(f"{name} is no v0.3 YAML of Timeloop ({why}); v0.4 needs its own front end") from None
@@ -94,8 +107,6 @@ class OwnFiles:
                 whole[key] = value
         if "architecture" not in whole:
             raise UserError(f"none of {', '.join(self.files) or 'no files'} has an architecture")
-        for target, value in self.values(knobs).items():
-            _set(whole["architecture"], target, value)
         return whole
 
 
@@ -122,11 +133,17 @@ def _set(architecture: Any, target: str, value: int | float | str) -> None:
     chosen = [part for part in parts if _RANGE.sub("", str(part["name"])) == component]
     if not chosen:
         raise unknown("component of the architecture", component, {_RANGE.sub("", str(part["name"])) for part in parts})
+    instances = int(value) if isinstance(value, int | float) and float(value).is_integer() else 0
+    if attribute == "instances" and instances < 1:
+        raise UserError(f"{target} is a number of instances, 1 or more, not {value!r}; bind it to other knobs")
     for part in chosen:
         if attribute == "instances" and _RANGE.search(str(part["name"])):
-            part["name"] = f"{component}[0..{int(value) - 1}]"
-        else:
-            part.setdefault("attributes", {})[attribute] = value
+            part["name"] = f"{component}[0..{instances - 1}]"
+            continue
+        attributes = part.get("attributes") or {}
+        if not isinstance(attributes, dict):
+            raise UserError(f"the attributes of {component} should be names and values, not {attributes!r}")
+        part["attributes"] = {**attributes, attribute: value}  # one of its own: YAML's aliases share theirs
 
 
 def _components(node: Any) -> Iterator[dict[str, Any]]:

@@ -14,7 +14,7 @@ from evaluators.memo import Memo
 from evaluators.timeloop.evaluate import MODEL, Timeloop
 from evaluators.timeloop.failures import last_lines
 from evaluators.timeloop.output import Output
-from evaluators.timeloop.process import Job, run_all
+from evaluators.timeloop.process import Job, Run, run_all
 from evaluators.timeloop.render import SearchSettings
 from search_spaces import accelerators
 from search_spaces.accelerators import Architecture
@@ -85,9 +85,11 @@ def probe_accelergy() -> Probe:
     tree = {"architecture": {"version": 0.3, "subtree": [{"name": "system", "local": dram, "subtree": [chip]}]}}
     job = Job("four components", ("in.yaml", "-o", "."), {"in.yaml": yaml.safe_dump(tree, sort_keys=False)})
     try:
-        ((_, run),) = run_all(Path(found), [job], limit_s=_LIMIT_S)
+        ended: list[Run] = []
+        run_all(Path(found), [job], lambda _, run: ended.append(run), limit_s=_LIMIT_S)
     except UserError as error:
         return Probe(False, str(error))
+    (run,) = ended
     try:
         table = yaml.safe_load((run.folder / "ERT_summary.yaml").read_text())["ERT_summary"]["table_summary"]
         who = {row["name"].rpartition("_")[2]: row["primitive_estimation(s)"] for row in table}

@@ -1,7 +1,8 @@
 """Running Timeloop: each run in a fresh folder, several at once, none left behind.
 
 A run's folder holds its inputs, its outputs and `run.log` (both streams). The tool and all it starts are one
-process group, which is killed at the time limit, when the caller is interrupted, and (on Linux) when the caller dies.
+process group, which is killed at the time limit and when the caller is interrupted. When the caller dies, Linux kills
+the tool; what that started goes on until it ends by itself.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -109,12 +110,19 @@ class Run:
 
 
 def run_all(
-    tool: Path, jobs: Iterable[Job], *, limit_s: float, workers: int = 1, runs: Path | None = None
-) -> Iterator[tuple[int, Run]]:
-    """Run the jobs, `workers` at once, and give out (place, run) as they end.
+    tool: Path,
+    jobs: Iterable[Job],
+    take: Callable[[int, Run], None],
+    *,
+    limit_s: float,
+    workers: int = 1,
+    runs: Path | None = None,
+) -> None:
+    """Run the jobs, `workers` at once, and call `take` with the place and the run of each that has ended.
 
-    Folders are made below `runs`, or below the system's temporary folder; whoever takes a run discards it. Raises
-    TimeloopError where a run cannot be started. Leaving the iterator early stops what still runs.
+    Folders are made below `runs`, or below the system's temporary folder; `take` discards them. Raises TimeloopError
+    where a run cannot be started, and the first UserError of `take` once it had all that ended at the same time; what
+    still runs is then stopped.
     """
     waiting = list(enumerate(jobs))[::-1]
     active: dict[int, _Process] = {}
@@ -124,9 +132,15 @@ def run_all(
                 place, job = waiting.pop()
                 active[place] = _Process(tool, job, _fresh_folder(runs))
             ended = [(place, run) for place, p in active.items() if (run := p.ended(limit_s)) is not None]
+            failed: UserError | None = None
             for place, run in ended:
                 del active[place]
-                yield place, run
+                try:
+                    take(place, run)
+                except UserError as error:
+                    failed = failed or error
+            if failed is not None:
+                raise failed
             if not ended:
                 time.sleep(_POLL_S)
     finally:

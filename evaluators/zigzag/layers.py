@@ -100,7 +100,9 @@ class ZigzagLayers:
         if progress is not None:
             progress(done, len(wanted))
         todo = [jobs[i] for i in missing]
-        for at, run in run_all(Path(sys.executable), todo, limit_s=self._limit_s, workers=workers):
+
+        def take(at: int, run: Run) -> None:
+            nonlocal done
             i = missing[at]
             known[i] = self._read(run)
             self._memo.put(_KIND, keys[i], known[i])
@@ -108,6 +110,8 @@ class ZigzagLayers:
             done += 1
             if progress is not None:
                 progress(done, len(wanted))
+
+        run_all(Path(sys.executable), todo, take, limit_s=self._limit_s, workers=workers)
         return {
             pair: self._mappings(pair, answer) for pair, answer in zip(wanted, known, strict=True) if answer is not None
         }

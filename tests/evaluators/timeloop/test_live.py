@@ -14,7 +14,7 @@ from evaluators.mapper.result import best_mappings
 from evaluators.memo import Memo
 from evaluators.timeloop import Searched, SearchSettings, Timeloop, TimeloopError
 from evaluators.timeloop.evaluate import MAPPER
-from evaluators.timeloop.process import Job, run_all
+from evaluators.timeloop.process import Job, Run, run_all
 from search_spaces import accelerators
 from search_spaces.errors import IllegalDesign
 from search_spaces.types import ConvShape
@@ -115,7 +115,9 @@ def test_the_same_search_gives_the_same_result(memo: Memo) -> None:
 def test_a_broken_input_is_an_error_with_its_cause(tmp_path: Path) -> None:
     path = Path(str(shutil.which(MAPPER)))
     job = Job("nothing", ("in.yaml",), {"in.yaml": "a: [1,2\n"})
-    ((_, run),) = run_all(path, [job], limit_s=60, runs=tmp_path)
+    ended: list[Run] = []
+    run_all(path, [job], lambda _, run: ended.append(run), limit_s=60, runs=tmp_path)
+    (run,) = ended
     from evaluators.timeloop.failures import failure
 
     error = failure(MAPPER, job.what, run.argv, run.folder, run.log, status=run.status)

@@ -121,6 +121,43 @@ def test_changed_files_are_another_question(stand_in: StandIn, tmp_path: Path) -
     assert stored["content"] == first.content
 
 
+def test_files_are_read_once(tmp_path: Path) -> None:
+    """A file edited while a study runs would mix two accelerators under one digest."""
+    files = own_files(tmp_path)
+    before = files.document(dict(SIMBA.parameters))
+    (tmp_path / "arch.yaml").write_text("architecture: {}\n")
+    (tmp_path / "map.yaml").unlink()
+    assert files.document(dict(SIMBA.parameters)) == before
+    other = files.document({"accum_buffer_words": 1, "glb_kib": 1})
+    assert other != before == files.document(dict(SIMBA.parameters))
+
+
+def test_attributes_may_be_empty_or_shared(tmp_path: Path) -> None:
+    text = """
+    architecture:
+      subtree:
+        - {name: a, attributes: &shared {depth: 1}}
+        - {name: b, attributes: *shared}
+        - name: c
+          attributes:
+    """
+    (tmp_path / "arch.yaml").write_text(text)
+    files = OwnFiles((str(tmp_path / "arch.yaml"),), (("a.depth", "x"), ("c.depth", "x")))
+    parts = files.document({"x": 5})["architecture"]["subtree"]
+    assert [part["attributes"] for part in parts] == [{"depth": 5}, {"depth": 1}, {"depth": 5}]
+    (tmp_path / "arch.yaml").write_text("architecture: {subtree: [{name: a, attributes: [1]}, {name: c}]}")
+    with pytest.raises(UserError, match="attributes of a should be names and values"):
+        OwnFiles(files.files, files.bind).document({"x": 5})
+
+
+@pytest.mark.parametrize("value", ["sixteen", 2.5, 0])
+def test_instances_are_a_number(value: Any, tmp_path: Path) -> None:
+    (tmp_path / "arch.yaml").write_text("architecture: {subtree: [{name: 'PE[0..7]'}]}")
+    files = OwnFiles((str(tmp_path / "arch.yaml"),), (("PE.instances", "pes"),))
+    with pytest.raises(UserError, match=r"PE\.instances is a number of instances, 1 or more, not"):
+        files.document({"pes": value})
+
+
 def test_a_whole_study_runs_on_own_files(stand_in: StandIn, tmp_path: Path) -> None:
     from dse import StudySpec
     from dse.run import run_study

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from evaluators.mapper.mapping import Mapping
 from evaluators.memo import Memo
 from evaluators.timeloop import Searched, SearchSettings, Timeloop, TimeloopError
+from evaluators.timeloop.process import Job, Run, run_all
 from search_spaces import accelerators
 from search_spaces.errors import IllegalDesign, UserError
 from search_spaces.types import ConvShape
@@ -208,6 +210,33 @@ def test_what_ended_before_a_failure_is_kept(stand_in: StandIn, monkeypatch: pyt
     with pytest.raises(TimeloopError):
         search(Timeloop(memo), LAYER, OTHER, progress=then_fail)
     assert memo.info().entries == {"timeloop-mapper": 1}
+
+
+def test_what_ended_with_a_failure_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three runs end between two looks, the first and the last without result; a fourth still runs and is stopped."""
+    taken: list[int] = []
+
+    def until_three_ended(seconds: float) -> None:
+        (tmp_path / "go").touch()
+        wait_until(lambda: len(list(tmp_path.glob("done*"))) == 3)
+        time.sleep(0.2)
+
+    def take(place: int, run: Run) -> None:
+        run.discard()
+        if place in (0, 2):
+            raise TimeloopError(f"run {place}")
+        taken.append(place)
+
+    clock = SimpleNamespace(monotonic=time.monotonic, sleep=until_three_ended)
+    monkeypatch.setattr("evaluators.timeloop.process.time", clock)
+    go = f"while [ ! -e {tmp_path}/go ]; do sleep 0.01; done; touch {tmp_path}/done"
+    jobs = [Job("a job", ("-c", f"{go}{i}"), {}) for i in range(3)] + [
+        Job("a long job", ("-c", f"echo $$ > {tmp_path}/pid; exec sleep 60"), {})
+    ]
+    with pytest.raises(TimeloopError, match="run 0"):
+        run_all(Path("/bin/sh"), jobs, take, limit_s=60, workers=4, runs=tmp_path / "runs")
+    assert taken == [1]
+    assert not alive(int((tmp_path / "pid").read_text()))
 
 
 # time, death, disks
