@@ -62,23 +62,34 @@ def recover(folder: Path) -> Recovered | None:
     if not path.exists() and not aside[0].exists():
         raise UserError(f"nothing to recover in {folder}: it has no {DATABASE}")
     with working(folder, alone=True, note=None), held(folder):
-        if path.exists() and _is_whole(folder):
-            return None
         before = [copy for copy in aside if copy.exists()]
-        sources = [file for copy in (path, *before) for file in (copy, _log(copy)) if file.exists()]
-        rows = list(records(sources))
-        question = whole_question(rows, folder)
-        kept_all = question is not None and algorithms.load(question["algorithm"]).unit == "designs"
-        trials = whole_trials(rows, question) if question is not None and kept_all else []
-        kept = before[-1] if before else aside[0]
         if path.exists():
-            # The log goes first: a new file must never find it. What is killed here is read from both next time.
-            kept = next(copy for copy in aside if not copy.exists() and not _log(copy).exists())
+            # A copy that is the same file is that of a recovery that was cut off, maybe with the file's log.
+            before = [copy for copy in before if copy.samefile(path)]
+            if not before and _is_whole(folder):
+                return None
+            sources = [path, *before]
+        else:
+            sources = before = before[-1:]
+        found = [list(records([file for file in (copy, _log(copy)) if file.exists()])) for copy in sources]
+        question = whole_question([row for rows in found for row in rows], folder)
+        trials: list[Trial] = []
+        if question is not None and algorithms.load(question["algorithm"]).unit == "designs":
+            # Each file by itself: another one may number the same trials otherwise.
+            by_position = {trial.position: trial for rows in found for trial in whole_trials(rows, question)}
+            trials = [by_position[position] for position in sorted(by_position)]
+        if path.exists():
+            unused = [copy for copy in aside if not copy.exists() and not _log(copy).exists()]
+            kept = next((copy for copy in before if not (_log(path).exists() and _log(copy).exists())), unused[0])
+            if not kept.exists():
+                os.link(path, kept)
+            # A new file must never find the old one's log.
             if _log(path).exists():
                 _log(path).rename(_log(kept))
             for part in ("-shm", "-journal"):
                 path.with_name(path.name + part).unlink(missing_ok=True)
-            os.link(path, kept)
+        else:
+            kept = before[-1]
         if question is None:
             path.unlink(missing_ok=True)
         elif algorithms.load(question["algorithm"]).storage == "optuna":

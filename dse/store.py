@@ -91,6 +91,8 @@ def stored_kind(folder: Path) -> str | None:
     path = folder / DATABASE
     if not path.exists():
         return None
+    if not path.stat().st_size:  # before SQLite removes the log of an empty file
+        raise DamagedError(path, "it is empty")
     with explained(path):
         connection = connect(path)
         try:
@@ -105,8 +107,6 @@ def stored_kind(folder: Path) -> str | None:
             return kind
         if needed & tables:
             raise DamagedError(path, f"it has no table {', '.join(sorted(needed - tables))}")
-    if not path.stat().st_size:
-        raise DamagedError(path, "it is empty")
     raise UserError(f"{path} is not a study of paretocut; choose another --out")
 
 
@@ -122,13 +122,11 @@ class TableStore:
         self.path = path
         with explained(path):
             self._connection = connect(path)
-            row = self._connection.execute("SELECT format, fields FROM question").fetchone()
-        if row is None or row[0] != FORMAT:
-            raise UserError(f"{path} was made by another version of paretocut; choose another --out")
         try:
-            self._question = json.loads(row[1])
-        except ValueError as error:
-            raise DamagedError(path, error) from None
+            self._question = self._read_question()
+        except BaseException:
+            self._connection.close()
+            raise
         self._since = time.time()
 
     @classmethod
@@ -150,6 +148,16 @@ class TableStore:
 
         create_database(path, fill, replace=replace)
         return cls(path)
+
+    def _read_question(self) -> Any:
+        with explained(self.path):
+            row = self._connection.execute("SELECT format, fields FROM question").fetchone()
+        if row is None or row[0] != FORMAT:
+            raise UserError(f"{self.path} was made by another version of paretocut; choose another --out")
+        try:
+            return json.loads(row[1])
+        except ValueError as error:
+            raise DamagedError(self.path, error) from None
 
     def question(self) -> dict[str, Any]:
         return dict(self._question)

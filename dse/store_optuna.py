@@ -43,6 +43,7 @@ POSITION = "paretocut:position"
 OWNER = "paretocut:process"
 BEAT = "paretocut:heartbeat"
 ADOPTED = "paretocut:adopted"
+COPIED = "paretocut:copied"
 ILLEGAL = "illegal"
 LEGAL = "legal"
 RECLAIM_SECONDS = 0.5
@@ -69,8 +70,13 @@ class OptunaStore:
                     f"{label} is an Optuna study that paretocut did not make; take it over with --adopt or choose "
                     "another --out"
                 )
-            self._question: dict[str, Any] = json.loads(self._study.user_attrs[QUESTION])
-            self._adopted = _adopted(self._storage.get_study_system_attrs(self._id))
+            try:
+                self._question: dict[str, Any] = json.loads(self._study.user_attrs[QUESTION])
+            except json.JSONDecodeError as error:
+                raise damaged(label, error) from None
+            attributes = self._storage.get_study_system_attrs(self._id)
+            self._adopted = _adopted(attributes)
+            self._untimed = COPIED in attributes or bool(self._adopted)
         self._watch = Watch(lambda process: self._storage.get_study_system_attrs(self._id).get(f"{BEAT} {process}"))
         self._knobs = {name: self._question[f"knob {name}"] for name in self._question["order"]}
         self._constraints = [parse_constraint(text) for text in self._question["constraints"]]
@@ -123,8 +129,11 @@ class OptunaStore:
         return [self._trial(live[p]) for p in positions if p in live and live[p].state.is_finished()]
 
     def spans(self) -> list[tuple[float, float]]:
-        """When each finished trial was begun and when it was safe, in seconds since 1970; empty where adopted."""
-        if self._adopted:
+        """When each finished trial was begun and when it was safe, in seconds since 1970.
+
+        Empty where trials were adopted or copied.
+        """
+        if self._untimed:
             return []
         live = self._live()
         finished = [live[position] for position in sorted(live) if live[position].state.is_finished()]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dse.database import connect, create_database
-from dse.store_optuna import OWNER, POSITION, OptunaStore, damaged, dispose, explained, new_study
+from dse.store_optuna import COPIED, OWNER, POSITION, OptunaStore, damaged, dispose, explained, new_study
 from dse.study import Trial
 from search_spaces.errors import UserError
 
@@ -36,7 +36,11 @@ class OptunaFile(OptunaStore):
         with explained(path):
             storage = _storage(path)
         self._engine = storage.engine
-        super().__init__(storage, _the_study(storage, path), path)
+        try:
+            super().__init__(storage, _the_study(storage, path), path)
+        except BaseException:
+            dispose(storage)  # the last connection takes the log away: not later, while somebody reads it
+            raise
         self._taken: dict[int, int] = {}
         self._running_ids: set[int] = set()
         self._last_id = 0
@@ -51,12 +55,17 @@ class OptunaFile(OptunaStore):
         name: str | None = None,
         replace: bool = False,
     ) -> OptunaFile:
-        """A new file, whole or not there at all; its study has this name, or the folder's."""
+        """A new file, whole or not there at all; its study has this name, or the folder's.
+
+        Trials that are given are marked as copies, which were not worked on when they were written.
+        """
 
         def fill(temporary: Path) -> None:
             with explained(path):
                 storage = _storage(temporary)
-                new_study(storage, name or path.resolve().parent.name, question)
+                study = new_study(storage, name or path.resolve().parent.name, question)
+                if trials:
+                    storage.set_study_system_attr(study._study_id, COPIED, True)
                 dispose(storage)
             store = cls(temporary)
             for start in range(0, len(trials), AT_ONCE):
@@ -74,10 +83,10 @@ class OptunaFile(OptunaStore):
 
         with explained(path):
             storage = _storage(path)
-            with storage.engine.connect() as connection:
-                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-            name = _the_study(storage, path)
             try:
+                with storage.engine.connect() as connection:
+                    connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+                name = _the_study(storage, path)
                 yield optuna.load_study(study_name=name, storage=storage, sampler=optuna.samplers.RandomSampler())
             finally:
                 dispose(storage)

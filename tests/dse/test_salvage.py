@@ -19,6 +19,7 @@ from dse.result import read_result
 from dse.run import run_study
 from dse.salvage import records, recover, whole_question, whole_trials
 from dse.store import read_store
+from dse.store_optuna_file import OptunaFile
 from dse.study import StudySpec, Trial
 from search_spaces.errors import UserError
 from tests.dse import fakes
@@ -169,6 +170,99 @@ def test_a_kill_between_putting_aside_and_putting_in_place_loses_nothing(
     assert found is not None and found.trials == len(before)
     run_study(spec(algorithm), out, budget=BUDGET, evaluator=fakes.FakeEvaluator())
     assert stored(out) == expected
+
+
+def test_a_kill_before_the_log_is_put_aside_or_after_loses_nothing_in_it(
+    study: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    algorithm, whole = study
+    out, copy = tmp_path / "study", tmp_path / "copy"
+    run_study(spec(algorithm), out, budget=20, evaluator=fakes.FakeEvaluator())
+    reader = read_store(out)  # while somebody reads, the last to close cannot empty the log
+    run_study(spec(algorithm), out, budget=BUDGET, evaluator=fakes.FakeEvaluator())
+    shutil.copytree(out, copy)
+    reader.close()
+    shutil.copy(whole / "run.json", copy)
+    empty(copy / "study.db")
+    expected = whole_trials(list(records([copy / "study.db-wal"])), read_result(whole).question)
+    assert expected
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object, **__: object) -> None:
+        raise Killed
+
+    for name in ("os.link", "pathlib.Path.rename", "dse.database.create_database"):
+        shutil.rmtree(out)
+        shutil.copytree(copy, out)
+        with monkeypatch.context() as patch:
+            if name == "dse.database.create_database":
+                patch.setattr("dse.store.create_database", killed)
+                patch.setattr("dse.store_optuna_file.create_database", killed)
+            else:
+                patch.setattr(name, killed)
+            with pytest.raises(Killed):
+                recover(out)
+        found = recover(out)
+        assert found is not None and found.aside.name == "study.db.damaged", name
+        assert stored(out) == expected, name
+        assert [path.name for path in sorted(out.glob("*.damaged*"))] == ["study.db.damaged", "study.db.damaged-wal"]
+        assert recover(out) is None
+
+
+def test_damage_after_a_recovery_is_recovered_from_the_new_file_alone(study: tuple[str, Path], tmp_path: Path) -> None:
+    algorithm, whole = study
+    out = tmp_path / "study"
+    shutil.copytree(whole, out)
+    expected = stored(whole)
+    for _ in range(2):
+        garbage_page(out / "study.db")
+        assert recover(out) is not None
+        assert set(map(str, stored(out))) <= set(map(str, expected))
+        run_study(spec(algorithm), out, budget=BUDGET, evaluator=fakes.FakeEvaluator())
+        assert stored(out) == expected
+
+    (out / "study.db").unlink()
+    other = fakes.spec(algorithm, batch_size=10, seed=2)
+    run_study(other, out, budget=BUDGET, evaluator=fakes.FakeEvaluator(), finish=write_results)
+    expected = stored(out)
+    garbage_page(out / "study.db")
+    found = recover(out)
+    assert found is not None and found.question is not None and found.question["seed"] == 2
+    assert found.trials > 0
+    assert set(map(str, stored(out))) <= set(map(str, expected))
+
+
+def test_what_cannot_be_opened_does_not_empty_the_log_later(tmp_path: Path) -> None:
+    out, copy = tmp_path / "study", tmp_path / "copy"
+    run_study(spec("optuna-nsga2"), out, budget=20, evaluator=fakes.FakeEvaluator())
+    reader = read_store(out)
+    run_study(spec("optuna-nsga2"), out, budget=BUDGET, evaluator=fakes.FakeEvaluator(), finish=write_results)
+    with sqlite3.connect(out / "study.db") as connection:
+        connection.execute("UPDATE study_user_attributes SET value_json = '\"{\"' WHERE key = 'paretocut:question'")
+    connection.close()
+    shutil.copytree(out, copy)
+    reader.close()
+    assert (copy / "study.db-wal").stat().st_size > 0
+    with pytest.raises(DamagedError) as refused:
+        OptunaFile(copy / "study.db")
+    assert not (copy / "study.db-wal").exists(), f"closed while {refused.value} is still held"
+    found = recover(copy)
+    assert found is not None and found.trials == BUDGET
+
+
+def test_copied_trials_took_no_time(tmp_path: Path) -> None:
+    """When they were worked on is not in the new file, and when they were copied says nothing."""
+    out = tmp_path / "study"
+    run_study(spec("optuna-nsga2"), out, budget=BUDGET, evaluator=fakes.FakeEvaluator(), finish=write_results)
+    no_first_page(out / "study.db")
+    found = recover(out)
+    assert found is not None and found.trials > 0
+    run_study(spec("optuna-nsga2"), out, budget=BUDGET + 5, evaluator=fakes.FakeEvaluator())
+    store = read_store(out)
+    assert store.spans() == []
+    store.close()
 
 
 def test_the_command_says_what_it_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
