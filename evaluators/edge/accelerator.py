@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import isfinite
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,7 +40,7 @@ def parse(text: str) -> tuple[str, dict[str, KnobValue], float, str]:
         parameters[key.strip()] = _value(value.strip())
     clock_mhz = parameters.pop("clock_mhz", DEFAULT_CLOCK_MHZ)
     dram = str(parameters.pop("dram", DEFAULT_DRAM))
-    if not isinstance(clock_mhz, int | float) or clock_mhz <= 0:
+    if not isinstance(clock_mhz, int | float) or not isfinite(clock_mhz) or clock_mhz <= 0:
         raise UserError(f"the clock of an edge accelerator is a number of MHz above 0, not {clock_mhz!r}")
     accelerators.build(name, parameters)  # raises for what does not exist
     return name, parameters, float(clock_mhz), dram
@@ -72,18 +73,18 @@ def profile_accelerator(network: Network, text: str, settings: SensorSettings, m
         costs = SensorModel(chosen, memo).layer_costs(network, architecture, clock_mhz * 1e6, dram)
     except IllegalDesign as error:
         raise UserError(f"the edge node accelerator:{text} cannot exist: {error}") from None
+    if costs.unmapped:  # the first cut leaves every layer to the edge node
+        why = costs.unmapped[min(costs.unmapped)]
+        raise UserError(f"the edge node accelerator:{text} cannot run {network.name}: {why}")
     rest = np.ones((len(network.cuts), len(network.layers)))
     for i, cut in enumerate(network.cuts):
         rest[i, sorted(cut.layers)] = 0.0
-    for i, why in sorted(costs.unmapped.items()):
-        if rest[:, i].any():
-            raise UserError(f"the edge node accelerator:{text} cannot run {network.name}: {why}")
     return EdgeProfile(
         device=f"{name} at {clock_mhz:g} MHz",
-        latency_s=tuple(float(seconds) for seconds in rest @ np.nan_to_num(costs.latency_s)),
+        latency_s=tuple(float(seconds) for seconds in rest @ costs.latency_s),
         power_w=0.0,
         provenance="simulated",
         notes=(f"mapper's result for {name} at {clock_mhz:g} MHz with {dram}; energies: {costs.provenance}",),
         power_provenance="table",
-        energy_j=tuple(float(joules) for joules in rest @ np.nan_to_num(costs.energy_j)),
+        energy_j=tuple(float(joules) for joules in rest @ costs.energy_j),
     )

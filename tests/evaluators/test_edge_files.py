@@ -24,7 +24,7 @@ from search_spaces import accelerators, devices
 from search_spaces.errors import UserError
 from search_spaces.networks import load
 from search_spaces.space import sensor_edge_space
-from search_spaces.types import Network
+from search_spaces.types import ConvShape, Network
 from tests.fakes import FakeSensor, toy_network
 
 
@@ -206,12 +206,22 @@ def test_a_question_knows_an_accelerator_by_all_its_parameters() -> None:
         ("accelerator:simba_like,pe_col=2", "pe_cols"),
         ("accelerator:simba_like,8", "with parameters, as accelerator:simba_like,pe_cols=8"),
         ("accelerator:simba_like,clock_mhz=0", "MHz above 0"),
+        ("accelerator:simba_like,clock_mhz=nan", "MHz above 0, not nan"),
+        ("accelerator:simba_like,clock_mhz=inf", "MHz above 0, not inf"),
     ],
 )
 def test_an_accelerator_that_does_not_exist_is_refused(name: str, words: str) -> None:
     with pytest.raises(UserError) as caught:
         SystemSettings(edge=name)
     assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_an_accelerator_that_cannot_run_a_layer_is_no_edge_node() -> None:
+    """Filters are at most 12 high on eyeriss_like."""
+    network, tall = toy_network(), ConvShape(N=1, C=2, M=2, P=4, Q=4, R=1, S=13)
+    layers = (*network.layers[:-1], replace(network.layers[-1], cost="mac", shape=tall))
+    with pytest.raises(UserError, match=f"accelerator:eyeriss_like cannot run {network.name}: {layers[-1].name}: "):
+        edge.profile(replace(network, layers=layers), "accelerator:eyeriss_like")
 
 
 def test_a_clock_that_is_too_fast_is_the_users_error() -> None:
