@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from math import ceil, gcd, prod
 
+import numpy as np
+
 from search_spaces.errors import UserError
 from search_spaces.types import ConvShape
 
@@ -29,13 +31,15 @@ def linear_shape(source: tuple[int, ...], features: int) -> ConvShape:
 def matmul_shape(first: tuple[int, ...], second: tuple[int, ...]) -> ConvShape:
     """(…, m, k) × (…, k, n): one group per product of the batch, the second operand in the place of the weights.
 
+    The batch is what the operands' own are broadcast to.
+
     >>> matmul_shape((12, 197, 64), (12, 64, 197)).macs == 12 * 197 * 64 * 197
     True
     """
     first = (1, *first) if len(first) == 1 else first
     second = (*second, 1) if len(second) == 1 else second
     rows, inner, columns = first[-2], first[-1], second[-1]
-    groups = max(prod(first[:-2]), prod(second[:-2]))
+    groups = prod(np.broadcast_shapes(first[:-2], second[:-2]))
     if prod(second[:-2]) == 1:  # the same right operand for all: rows of one product
         return ConvShape(N=1, C=inner, M=columns, P=rows * groups, Q=1, R=1, S=1)
     return ConvShape(N=1, C=groups * inner, M=groups * columns, P=rows, Q=1, R=1, S=1, groups=groups)

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from search_spaces.errors import UserError
 from search_spaces.networks import _models, build_module, default_input, load, names
 from search_spaces.networks._operators import lower
-from search_spaces.networks._shapes import conv_shape_of
+from search_spaces.networks._shapes import conv_shape_of, matmul_shape
 from search_spaces.types import ConvShape, Layer
 from tests.search_spaces.networks.tiny import Attention, Branches, Residual, traced
 
@@ -264,6 +264,21 @@ def test_attention_is_its_projections_and_two_products_per_head() -> None:
 def test_batched_product_of_two_activations() -> None:
     found = layers_of(Function(lambda x: torch.matmul(x, x.transpose(2, 3))))
     assert found[-1].shape == ConvShape(N=1, C=32, M=32, P=8, Q=1, R=1, S=1, groups=4)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ((6, 1, 7, 8), (1, 4, 8, 5)),
+        ((4, 7, 8), (6, 1, 8, 5)),
+        ((3, 7, 8), (8, 5)),
+        ((7, 8), (3, 8, 5)),
+        ((8,), (3, 8, 5)),
+    ],
+)
+def test_batches_of_a_product_are_broadcast(first: tuple[int, ...], second: tuple[int, ...]) -> None:
+    result = torch.empty(first, device="meta") @ torch.empty(second, device="meta")
+    assert matmul_shape(first, second).macs == result.numel() * 8
 
 
 @pytest.mark.parametrize(
