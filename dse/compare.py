@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from statistics import median
+from statistics import median, median_high, median_low
 from typing import Any
 
 import numpy as np
@@ -116,13 +116,21 @@ class Group:
         return found
 
     def over_seeds(self, variant: str) -> dict[str, Any]:
-        """Median and worst of a variant's studies; an effort that not every seed made has no median."""
+        """Median and worst of a variant's studies; an effort that less than half of the seeds made has no median.
+
+        Of an even number the median is the better of the two in the middle, as in `attainment`: what half of the seeds
+        reach, of two seeds the best.
+        """
         entries = self.variants[variant]
         rows: dict[str, Any] = {"variant": variant, "seeds": len(entries)}
-        for name, worst in (("share", min), ("igd_plus", max), ("epsilon", max)):
+        for name, middle, worst in (
+            ("share", median_high, min),
+            ("igd_plus", median_low, max),
+            ("epsilon", median_low, max),
+        ):
             values = [getattr(entry, name) for entry in entries]
             known = None not in values
-            rows[name] = {"median": median(values), "worst": worst(values)} if known else None
+            rows[name] = {"median": middle(values), "worst": worst(values)} if known else None
         for level in LEVELS:
             efforts = [entry.reached.get(level) for entry in entries]
             for what in ("evaluations", "architectures", "seconds"):
@@ -284,13 +292,19 @@ def _entry(label: str, variant: str, study: tuple[StudyResult, History | None, E
 
 
 def _variants(questions: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The algorithm, and what else of the search differs among its studies, but the seed."""
-    others = [name for name in PART_OF_SEARCH if name not in ("algorithm", "seed")]
+    """The algorithm, its warm start, and its batch size where its studies differ in that."""
     names = []
     for question in questions:
         same = [q for q in questions if q["algorithm"] == question["algorithm"]]
-        told = [name for name in others if len({str(q.get(name)) for q in same}) > 1]
-        names.append(" ".join([question["algorithm"], *(f"{name}={question.get(name)}" for name in told)]))
+        parts = [question["algorithm"]]
+        if len({q.get("batch_size") for q in same}) > 1:
+            parts.append(f"batches of {question.get('batch_size')}")
+        if question.get("warm_start"):
+            designs, _, digest = str(question["warm_start"]).partition(", SHA-256 ")
+            alike = {q["warm_start"] for q in same if str(q.get("warm_start")).startswith(f"{designs},")}
+            words = "1 design" if designs == "1 designs" else designs
+            parts.append(f"warm start ({words}{f', {digest[:8]}' if len(alike) > 1 else ''})")
+        names.append(", ".join(parts))
     return names
 
 
@@ -315,9 +329,16 @@ def _exact_beside(results: Sequence[StudyResult]) -> StudyResult | None:
 def asked(question: Mapping[str, Any]) -> dict[str, Any]:
     """A question without how it is searched: two studies ask the same where there are no `differences`.
 
-    A field that is None counts as none: an older study does not have it.
+    A field that is None counts as none: an older study does not have it. A knob `tensor_bits` of one value asks the
+    same as the setting.
     """
-    return {name: value for name, value in question.items() if name not in PART_OF_SEARCH}
+    fields = {name: value for name, value in question.items() if name not in PART_OF_SEARCH}
+    widths = fields.get("knob tensor_bits", ())
+    if len(widths) == 1:
+        del fields["knob tensor_bits"]
+        fields["order"] = [name for name in fields["order"] if name != "tensor_bits"]
+        fields["settings.tensor_bits"] = widths[0]
+    return fields
 
 
 def _differences(first: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[str, ...]:
@@ -329,7 +350,6 @@ def _differences(first: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[st
 
 
 def _median_of_censored(values: Sequence[float | None]) -> float | None:
-    """The median where None is later than every number; None where the median itself is not known."""
-    ordered = sorted(float("inf") if value is None else value for value in values)
-    middle = median(ordered)
+    """What half of the values do not exceed, where None is more than every number; None where less than half are."""
+    middle = median_low(float("inf") if value is None else value for value in values)
     return None if middle == float("inf") else middle

@@ -219,17 +219,47 @@ def fingerprint(question: Mapping[str, Any]) -> str:
 
 
 def differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
-    """Field by field, what another question changes: `seed: 1, now 2`."""
+    """Field by field, what another question changes: `seed: 1, now 2`; of long lists and texts the part that differs.
+
+    >>> differences({"order": ["cut", "link"], "seed": 1}, {"order": ["cut", "link"], "seed": 2})
+    ['seed: 1, now 2']
+    """
     rows = []
     for name in sorted(stored.keys() | asked.keys()):
         if stored.get(name) != asked.get(name):
-            rows.append(f"{name}: {_short(stored.get(name))}, now {_short(asked.get(name))}")
+            rows.append(f"{name}: {_change(stored.get(name), asked.get(name))}")
     return rows
 
 
-def _short(value: Any, limit: int = 60) -> str:
-    text = "nothing" if value is None else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+SHOWN = 60
+"""Characters of a value that are shown."""
+
+
+def _change(before: Any, after: Any) -> str:
+    a, b = (_text(value) for value in (before, after))
+    if max(len(a), len(b)) > SHOWN:
+        if isinstance(before, list) and isinstance(after, list):
+            changes = [
+                f"{word} {_cut(', '.join(map(_text, some)))}"
+                for word, some in (
+                    ("without", [value for value in before if value not in after]),
+                    ("with", [value for value in after if value not in before]),
+                )
+                if some
+            ]
+            return f"now {' and '.join(changes)}" if changes else "the same values, now in another order"
+        same = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+        if same > SHOWN // 2:
+            a, b = (f"…{text[same - 10 :]}" for text in (a, b))
+    return f"{_cut(a)}, now {_cut(b)}"
+
+
+def _text(value: Any) -> str:
+    return "nothing" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
 
 
 @dataclass(frozen=True)

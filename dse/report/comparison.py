@@ -152,6 +152,8 @@ def _amount(what: str, value: float | None) -> str:
 
 
 def _over_seeds(group: Group) -> list[RenderableType]:
+    several = {len(entries) for entries in group.variants.values() if len(entries) > 1}
+    kind = "best of two" if several == {2} else "median (of two the best)" if 2 in several else "median"
     quality, effort = _table(), _table()
     for table, headings in (
         (quality, ["seeds", "of the exact" if group.exact is not None else "of the union", "IGD+", "ε+"]),
@@ -177,9 +179,9 @@ def _over_seeds(group: Group) -> list[RenderableType]:
                 *(" / ".join(_amount(what, found["median"]) for found in by_level[what]) for what in EFFORTS),
             )
     return [
-        Text("Over seeds: median (worst)"),
+        Text(f"Over seeds: {kind}, in brackets the worst"),
         quality,
-        Text(f"Over seeds: median effort {TO_LEVELS}, where most seeds got there"),
+        Text(f"Effort over seeds {TO_LEVELS}: {kind}, where at least half of the seeds got there"),
         effort,
     ]
 

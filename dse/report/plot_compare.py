@@ -36,8 +36,9 @@ def plot_compare(comparison: Comparison, path: Path) -> None:
         _fronts(axes, group, x, y, variants)
         finish(axes, (short(x), short(y)))
         axes.set_title(_title(comparison, group), fontsize=9)
-        several = any(len(entries) > 1 for entries in group.variants.values())
-        shown = "median attained, best to worst as a band" if len(group.objectives) == 2 else "the points of all"
+        several = {len(entries) for entries in group.variants.values() if len(entries) > 1}
+        middle = "" if several == {2} else "what half of them attain as a line, "
+        shown = f"{middle}best to worst as a band" if len(group.objectives) == 2 else "the points of all"
         title = f"several seeds: {shown}" if several else None
         axes.legend(fontsize=7, frameon=False, title=title, title_fontsize=7)
     for axes, place in zip(grid.flat[len(panels) :], across, strict=False):

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from dse.compare import Comparison, compare
+from dse.compare import Comparison, asked, compare
 from dse.console import console
 from dse.front import Front
 from dse.report import write_results
@@ -175,7 +175,43 @@ def test_seeds_of_another_batch_size_are_another_variant(studies: Path, tmp_path
     spec = fakes.spec("nsga2", space=fakes.small_space(), batch_size=10)
     run(spec, tmp_path / "nsga2-10", 60)
     (group,) = compare([studies / "nsga2", tmp_path / "nsga2-10"]).groups
-    assert list(group.variants) == ["nsga2 batch_size=20", "nsga2 batch_size=10"]
+    assert list(group.variants) == ["nsga2, batches of 20", "nsga2, batches of 10"]
+
+
+def test_a_warm_start_is_always_told(studies: Path, tmp_path: Path) -> None:
+    spec = fakes.spec("nsga2", space=fakes.small_space(), batch_size=20)
+    a, b = ((0,) * len(spec.space.knobs),), ((1,) + (0,) * (len(spec.space.knobs) - 1),)
+    run(replace(spec, warm_start=a), tmp_path / "a", 60)
+    run(replace(spec, warm_start=a, seed=2), tmp_path / "a2", 60)
+    (group,) = compare([tmp_path / "a", tmp_path / "a2"]).groups
+    assert list(group.variants) == ["nsga2, warm start (1 design)"] and "warm start (1 design)" in shown(
+        Comparison((group,))
+    )
+    (group,) = compare([tmp_path / "a", studies / "nsga2"]).groups
+    assert list(group.variants) == ["nsga2, warm start (1 design)", "nsga2"]
+    run(replace(spec, warm_start=b), tmp_path / "b", 60)
+    (group,) = compare([tmp_path / "a", tmp_path / "a2", tmp_path / "b"]).groups
+    assert [len(entries) for entries in group.variants.values()] == [2, 1], "another start of as many designs"
+
+
+def test_the_median_of_two_seeds_is_the_best_in_table_and_plot(studies: Path) -> None:
+    (group,) = compare([studies / "random-1", studies / "random-2"]).groups
+    over = group.over_seeds("random")
+    assert over["share"]["median"] == max(entry.share for entry in group.entries) > over["share"]["worst"]
+    assert over["epsilon"]["median"] == min(entry.epsilon or 0 for entry in group.entries)
+    best, middle, _ = group.attainment("random") or []
+    assert np.array_equal(best, middle)
+    assert "Over seeds: best of two, in brackets the worst" in shown(Comparison((group,)))
+    (group,) = compare([studies / f"random-{seed}" for seed in (1, 2, 3)]).groups
+    assert "Over seeds: median, in brackets the worst" in shown(Comparison((group,)))
+
+
+def test_a_width_that_is_the_only_one_is_no_knob() -> None:
+    question = {"settings.tensor_bits": 32, "order": ["cut", "link"]}
+    knob = {"settings.tensor_bits": 16, "order": ["cut", "link", "tensor_bits"], "knob tensor_bits": [32]}
+    assert asked(question) == asked(knob)
+    assert asked(question) != asked(knob | {"knob tensor_bits": [8]})
+    assert asked(question) != asked(knob | {"knob tensor_bits": [32, 8]})
 
 
 def test_the_csv_has_what_the_json_has(studies: Path) -> None:

@@ -76,6 +76,14 @@ def test_budget_and_workers_are_not_part_of_the_question(tmp_path: Path) -> None
 
 
 def test_differences_name_fields_that_came_and_went() -> None:
+    names = [f"a long name of a cut, number {i}" for i in range(9)]
+    assert differences({"cuts": names}, {"cuts": [*names[:5], "other", *names[6:]]}) == [
+        'cuts: now without "a long name of a cut, number 5" and with "other"'
+    ]
+    assert differences({"cuts": names}, {"cuts": names[::-1]}) == ["cuts: the same values, now in another order"]
+    assert differences({"hash": "x" * 90 + "old"}, {"hash": "x" * 90 + "new"}) == [
+        'hash: …xxxxxxxxxxold", now …xxxxxxxxxxnew"'
+    ]
     assert differences({"a": 1, "b": [2]}, {"b": [3], "c": "x"}) == [
         "a: 1, now nothing",
         "b: [2], now [3]",
