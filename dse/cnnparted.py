@@ -7,6 +7,7 @@ used or listed; none is dropped in silence.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,12 +119,12 @@ class _Section:
         return found
 
     def number(self, key: str) -> float | None:
-        """A number above 0, None where there is none. Raises UserError for anything else."""
+        """A finite number above 0, None where there is none. Raises UserError for anything else."""
         value = self.get(key)
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-            raise UserError(f"{self._below(key)} should be a number above 0, not {value!r}")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= sys.float_info.max:
+            raise UserError(f"{self._below(key)} should be a finite number above 0, not {_short(value)}")
         return float(value)
 
     def whole(self, key: str) -> int | None:
@@ -233,7 +234,7 @@ def _network(top: _Section) -> tuple[str, tuple[int, ...]]:
     if known not in networks.names() and not known.endswith(".onnx"):
         raise unknown("network", name, (*networks.names(), *_NETWORKS))
     shape = section.get("input-size")
-    if not isinstance(shape, list) or not all(isinstance(n, int) and n > 0 for n in shape):
+    if not isinstance(shape, list) or not shape or not all(type(n) is int and n > 0 for n in shape):
         raise UserError(f"{section.path}.input-size should be a list such as [1, 3, 224, 224], not {shape!r}")
     return known, tuple(shape)
 
@@ -244,20 +245,28 @@ def _parts(top: _Section) -> tuple[_Section, list[_Section], list[_Section]]:
         links = [top.section("link")] if "link" in top else []
         return top.section("sensor"), links, []
     if "components" in top:
-        parts = sorted(top.sections("components"), key=lambda part: part.data.get("id", 0))
+        parts = _by_id(top.sections("components"))
         nodes = [part for part in parts if _is_node(part)]
         links = [part for part in parts if not _is_node(part)]
         if "system" in top:
             top.get("system")  # says the same as components, in a later form
     elif "system" in top:
         system = top.section("system")
-        nodes = sorted(system.sections("compute"), key=lambda part: part.data.get("id", 0))
+        nodes = _by_id(system.sections("compute"))
         links = system.sections("link") if "link" in system else []
     else:
         raise UserError("the file has neither sensor nor components nor system; is it a configuration of CNNParted?")
     if not nodes:
         raise UserError("the file has no node with an accelerator")
     return nodes[0], links, nodes[1:]
+
+
+def _by_id(parts: list[_Section]) -> list[_Section]:
+    """In the order of their ids; one without comes first, as number 0. Raises UserError for an id that is no number."""
+    for part in parts:
+        if type(part.data.get("id", 0)) is not int:
+            raise UserError(f"{part.path}.id should be a whole number, not {_short(part.data['id'])}")
+    return sorted(parts, key=lambda part: part.data.get("id", 0))
 
 
 def _is_node(part: _Section) -> bool:
@@ -313,15 +322,17 @@ def _mapping(simulator: _Section, notes: list[str]) -> str:
 def _link(section: _Section, settings: dict[str, Any], notes: list[str]) -> tuple[str, int | None]:
     """The link's name and the largest tensor it may carry, in elements; its settings are filled in."""
     limit = section.whole("max_out_size")
-    for key, name in (("data_bit_width", "tensor_bits"), ("fps", "frame_rate_fps")):
-        value = section.number(key)
+    for name, value in (
+        ("tensor_bits", section.whole("data_bit_width")),
+        ("frame_rate_fps", section.number("fps")),
+    ):
         if value is not None:
-            settings[name] = int(value) if name == "tensor_bits" else value
+            settings[name] = value
     if "ethernet" not in section:
         notes.append(f"{section.path} is no Ethernet; {_STAND_IN_LINK} stands in")
         return _STAND_IN_LINK, limit
     ethernet = section.section("ethernet")
-    mode = ethernet.get("eth_mode") or "BASE1000-T"
+    mode = str(ethernet.get("eth_mode") or "BASE1000-T")
     if mode not in _LINKS:
         raise unknown("Ethernet mode", mode, _LINKS)
     settings["cable_m"] = ethernet.number("cable_len_m") or 5.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import runpy
 from pathlib import Path
 from typing import Any
@@ -126,7 +127,16 @@ def test_what_has_no_counterpart_says_why(tmp_path: Path) -> None:
     [
         ({"neural-network": {"name": "lenet6", "input-size": [1, 1, 32, 32]}}, "no network 'lenet6'; did you mean"),
         ({"neural-network": {"name": "lenet5", "input-size": "1x1x32x32"}}, "should be a list such as"),
-        ({"sensor": {"timeloop": {**TIMELOOP, "frequency": "fast"}}}, "should be a number above 0, not 'fast'"),
+        ({"sensor": {"timeloop": {**TIMELOOP, "frequency": "fast"}}}, "should be a finite number above 0, not fast"),
+        ({"sensor": {"timeloop": {**TIMELOOP, "frequency": math.inf}}}, "frequency should be a finite number"),
+        ({"sensor": {"timeloop": TIMELOOP, "max_memory_size": math.inf}}, "max_memory_size should be a finite number"),
+        ({"sensor": {"timeloop": TIMELOOP, "max_memory_size": 10**400}}, "max_memory_size should be a finite number"),
+        ({"link": {**LINK, "fps": math.nan}}, "fps should be a finite number"),
+        ({"link": {**LINK, "data_bit_width": math.inf}}, "data_bit_width should be a finite number"),
+        ({"link": {**LINK, "data_bit_width": 0.5}}, "data_bit_width should be a whole number, not 0.5"),
+        ({"link": {**LINK, "ethernet": {**ETHERNET, "eth_mode": ["a"]}}}, "no Ethernet mode"),
+        ({"neural-network": {"name": "lenet5", "input-size": []}}, "should be a list such as"),
+        ({"neural-network": {"name": "lenet5", "input-size": [True, 1, 32, 32]}}, "should be a list such as"),
         ({"sensor": {"timeloop": {"accelerator": "simba_like"}}}, "has no frequency in Hz"),
         ({"sensor": {"timeloop": {**TIMELOOP, "accelerator": "tpu"}}}, "no accelerator 'tpu'"),
         ({"sensor": {"zigzag": {}}}, "only nodes of Timeloop can be imported"),
@@ -141,6 +151,17 @@ def test_bad_files_get_one_line(change: dict[str, Any], says: str, tmp_path: Pat
     with pytest.raises(UserError, match=says) as error:
         read_config(written(tmp_path, FORMS["sensor, link, edge (2022)"] | change))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("form", "part"), [("components by simulator (2023)", "components"), ("system (2025)", "system")]
+)
+@pytest.mark.parametrize("number", ["b", None, [1], 1.5])
+def test_an_id_that_is_no_number_gets_one_line(form: str, part: str, number: object, tmp_path: Path) -> None:
+    data = json.loads(json.dumps(FORMS[form]))
+    (data[part]["compute"] if part == "system" else data[part])[0]["id"] = number
+    with pytest.raises(UserError, match=r"\.?(components|compute)\[0\]\.id should be a whole number"):
+        read_config(written(tmp_path, data))
 
 
 @pytest.mark.parametrize("text", ["a: [1,2", "- 1\n- 2\n", "just words", ""])
