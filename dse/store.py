@@ -35,6 +35,8 @@ CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 1), content TEXT NOT NULL
 """
 SPANS = "CREATE TABLE IF NOT EXISTS span (first INTEGER PRIMARY KEY, started REAL NOT NULL, finished REAL NOT NULL)"
 """When the trials of one commit, from position `first` on, were worked on: seconds since 1970."""
+COPIED = -1
+"""The position of a span that says that trials were copied: of when they were evaluated nothing is known."""
 
 
 OWN_TABLES = {
@@ -144,6 +146,9 @@ class TableStore:
                     (FORMAT, fingerprint(question), json.dumps(question)),
                 )
                 connection.executemany("INSERT INTO trial VALUES (?, ?, ?, ?, ?)", map(_row, trials))
+                if trials:
+                    connection.execute(SPANS)
+                    connection.execute("INSERT INTO span VALUES (?, 0, 0)", (COPIED,))
             connection.close()
 
         create_database(path, fill, replace=replace)
@@ -207,7 +212,7 @@ class TableStore:
             rows = self._connection.execute("SELECT first, started, finished FROM span ORDER BY first").fetchall()
         firsts = [row[0] for row in rows]
         found = [bisect_right(firsts, position) - 1 for position in positions]
-        return [] if -1 in found else [(rows[i][1], rows[i][2]) for i in found]
+        return [] if -1 in found or COPIED in firsts else [(rows[i][1], rows[i][2]) for i in found]
 
     def state(self) -> dict[str, Any] | None:
         """Whatever else the algorithm has to remember between runs (`exact`: how far it is)."""

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from dse.result import StudyResult, read_result
 from dse.run import run_study
 from dse.status import status_of
-from dse.store import read_store
+from dse.store import TableStore, read_store
 from dse.store_optuna import OptunaStore
 from dse.store_optuna_file import OptunaFile
 from dse.study import Constraint, StudySpec, Trial, differences, parse_constraint
@@ -341,6 +341,22 @@ def test_a_store_knows_when_its_trials_were_made(algorithm: str, tmp_path: Path)
     assert before <= spans[0, 0] and spans[-1, 1] <= time.time()
     assert (spans[:, 0] <= spans[:, 1]).all() and (np.diff(spans[:, 1]) >= 0).all()
     assert (spans[:25] <= between).all() and (spans[25:] >= between).all(), "the pause belongs to no trial"
+
+
+@pytest.mark.parametrize("algorithm", KINDS)
+def test_copied_trials_have_no_times(algorithm: str, tmp_path: Path) -> None:
+    """As after `recover`, here of all trials but the first."""
+    spec = fakes.spec(algorithm, batch_size=10)
+    run(spec, tmp_path / "whole", budget=20)
+    store = read_store(tmp_path / "whole")
+    assert len(store.spans()) == 20
+    make = OptunaFile.create if isinstance(store, OptunaFile) else TableStore.create
+    make(tmp_path / "study.db", store.question(), store.trials()[1:]).close()
+    store.close()
+    run(spec, tmp_path, budget=25)
+    copy = read_store(tmp_path)
+    assert len(copy.trials()) == 25 and copy.spans() == []
+    copy.close()
 
 
 def test_a_study_of_before_there_were_times_has_none(tmp_path: Path) -> None:
