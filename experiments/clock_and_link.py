@@ -9,7 +9,6 @@ and with `phy_energy="active"`, so that a PHY costs nothing while it does not se
 from __future__ import annotations
 
 import runpy
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -21,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dse import StudySpec
-from dse.cli import run_application
+from dse.cli import run_script
 from dse.files import write_atomic
 from dse.report.progress import StudyProgress
 from dse.result import StudyResult
@@ -277,6 +276,4 @@ def main(
 
 
 if __name__ == "__main__":
-    application = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    application.command()(main)
-    sys.exit(run_application(application, sys.argv[1:], Path(__file__).name))
+    run_script(main, __file__)

@@ -56,3 +56,22 @@ def test_clock_and_link_are_decisions_and_each_for_its_reason(script: dict[str, 
     assert [row.link_s for row in over] == sorted((row.link_s for row in over), reverse=True)
     script["plot"](rows, as_it_is, "a chip", tmp_path / "picture.png")
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("script", "option", "says"),
+    [
+        ("clock_and_link.py", ["--network", "squeezenet"], "No such option"),
+        ("benchmarks/search.py", ["--networks", "sqeezenet"], "did you mean 'squeezenet'"),
+        ("benchmarks/exact.py", ["--mapping", "edpp"], "did you mean 'edp'"),
+        ("benchmarks/networks.py", ["--networks", "mobilenet_v4"], "no network 'mobilenet_v4'"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    script: str, option: list[str], says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", [script, *option])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(EXPERIMENTS / script), run_name="__main__")
+    errors = capsys.readouterr().err
+    assert ended.value.code == 2 and says in errors and errors.count("\n") == 1

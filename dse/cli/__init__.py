@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,7 +18,7 @@ from typer.exceptions import TyperException
 
 from search_spaces.errors import UserError
 
-__all__ = ["application", "main", "run_application"]
+__all__ = ["application", "main", "run_application", "run_script"]
 
 MODULES = (
     "study", "results", "importance", "storage", "networks", "design", "mapper", "doctor", "verify", "profile", "split",
@@ -77,6 +78,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The console script `paretocut`."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     sys.exit(run_application(application(), given or ["--help"], "paretocut"))
+
+
+def run_script(function: Callable[..., object], script: str) -> None:
+    """Run a script's function as its command line, and end the process with its exit status."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(function)
+    sys.exit(run_application(app, sys.argv[1:], Path(script).name))
 
 
 def run_application(app: Callable[..., object], arguments: Sequence[str], name: str) -> int:

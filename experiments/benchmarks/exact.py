@@ -22,6 +22,7 @@ import typer
 from rich.console import Console
 
 from dse import DEFAULT_CONSTRAINTS, Constraint, StudySpec
+from dse.cli import run_script
 from evaluators.sensor import SensorSettings
 from evaluators.system import SystemSettings
 from search_spaces import networks
@@ -76,14 +77,15 @@ def measure(mapping: str, workers: int) -> dict[str, Any]:
 
 def main(
     mapping: Annotated[str, typer.Option(help="edp, delay, energy or pareto.")] = "edp",
-    repeat: Annotated[int, typer.Option(help="Runs, each in a fresh process, of which the median is shown.")] = 3,
-    workers: Annotated[int, typer.Option(help="Processes that map what the memo lacks.")] = 2,
+    repeat: Annotated[int, typer.Option(min=1, help="Runs, each in a fresh process; their median is shown.")] = 3,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that map what the memo lacks.")] = 2,
     here: Annotated[bool, typer.Option(help="Measure one run in this process and print it as JSON.")] = False,
 ) -> None:
     """The exact front of a million designs: seconds, memory, certificate."""
     if here:
         typer.echo(json.dumps(measure(mapping, workers)))
         return
+    SensorSettings(mapping=cast("Any", mapping))  # refuses what is none before any process is started
     console = Console(highlight=False, soft_wrap=True)
     command = [sys.executable, __file__, "--here", "--mapping", mapping, "--workers", str(workers)]
     runs: list[dict[str, Any]] = []
@@ -108,4 +110,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_script(main, __file__)

@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from dse.cli import run_script
 from evaluators.memo import Memo
 from evaluators.sensor import SensorModel, SensorSettings
 from search_spaces import accelerators
@@ -25,7 +26,7 @@ NETWORKS = ["squeezenet1_1", "mobilenet_v2", "efficientnet_b0", "resnet18", "res
 def main(
     networks: Annotated[list[str] | None, typer.Option(help="Networks (repeat).")] = None,
     accelerator: Annotated[list[str] | None, typer.Option("--accelerators", help="Templates (repeat).")] = None,
-    side: Annotated[int, typer.Option("--input", help="Height and width of the input.")] = 224,
+    side: Annotated[int, typer.Option("--input", min=1, help="Height and width of the input.")] = 224,
 ) -> None:
     """At 200 MHz under the default settings, each layer with its mapping of least energy × delay; LPDDR4."""
     console = Console(highlight=False, width=160)
@@ -63,4 +64,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_script(main, __file__)

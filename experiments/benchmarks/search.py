@@ -28,13 +28,14 @@ from rich.console import Console
 from rich.table import Table
 
 from dse import StudySpec, algorithms
+from dse.cli import run_script
 from dse.indicators import Yardstick
 from dse.run import run_study
 from dse.store import read_store
 from dse.study import Trial
 from evaluators.memo import Memo, default_cache_path
 from evaluators.system import System
-from search_spaces.errors import UserError
+from search_spaces.errors import unknown
 from search_spaces.space import sensor_edge_space
 
 NETWORKS = ("squeezenet", "googlenet", "fcn_resnet50")
@@ -57,6 +58,8 @@ WIDE: dict[str, tuple[float, ...]] = {
 
 
 def study(network: str) -> StudySpec:
+    if network not in (*NETWORKS, "squeezenet_wide"):
+        raise unknown("network", network, (*NETWORKS, "squeezenet_wide"))
     script = Path(__file__).parents[1] / f"{network.removesuffix('_wide')}.py"
     spec: StudySpec = runpy.run_path(str(script), run_name="benchmark")["study"]()
     wide: Any = WIDE if network.endswith("_wide") else {}
@@ -251,10 +254,10 @@ def long_runs(spec: StudySpec, workers: int, console: Console) -> None:
 def main(
     networks: Annotated[str, typer.Option(help="Which, with commas; also squeezenet_wide.")] = ",".join(NETWORKS),
     algorithm: Annotated[str, typer.Option("--algorithms", help="Which, with commas.", show_default="all")] = "",
-    budget: Annotated[int, typer.Option(help="Evaluations of a heuristic, at most.")] = 2000,
-    seeds: Annotated[int, typer.Option(help="How many seeds.")] = 5,
+    budget: Annotated[int, typer.Option(min=1, help="Evaluations of a heuristic, at most.")] = 2000,
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 5,
     long: Annotated[bool, typer.Option(help="Follow the overhead over 5,000 trials too.")] = True,
-    workers: Annotated[int, typer.Option(help="Processes.")] = 2,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
 ) -> None:
     """Hypervolume share of each heuristic's front in the exact one's, under one reference point."""
     console = Console(width=200, highlight=False)
@@ -262,7 +265,7 @@ def main(
     asked = algorithm.split(",") if algorithm else known
     for name in asked:
         if name not in known:
-            raise UserError(f"no heuristic {name!r}; there are {', '.join(known)}")
+            raise unknown("heuristic", name, known)
     specs = {network: study(network) for network in networks.split(",")}
     for k, (network, spec) in enumerate(specs.items()):
         architectures = len(list(spec.space.architectures()))
@@ -273,4 +276,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_script(main, __file__)
