@@ -452,8 +452,9 @@ class _Energy:
         return rails
 
     def _rapl_j(self) -> float | None:
-        """Joules counted so far by all processor packages."""
-        total = [_scaled(path, 1e-6) for path in self._root.glob("sys/class/powercap/intel-rapl:[0-9]/energy_uj")]
+        """Joules counted so far by all processor packages; other domains are parts of them, or the whole board."""
+        names = self._root.glob("sys/class/powercap/intel-rapl:*/name")
+        total = [_scaled(path.with_name("energy_uj"), 1e-6) for path in names if _text(path).startswith("package")]
         known = [joules for joules in total if joules is not None]
         return sum(known) if known and len(known) == len(total) else None
 

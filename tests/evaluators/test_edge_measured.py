@@ -280,11 +280,15 @@ def test_only_what_a_board_can_build_gets_a_script(network: Network) -> None:
 
 
 def test_a_processor_counts_its_joules(tmp_path: Path) -> None:
-    for i, joules in enumerate((3, 4)):
-        folder = tmp_path / f"sys/class/powercap/intel-rapl:{i}"
+    """Its packages' own; what counts their cores, or the whole board, would count joules twice."""
+    domains = {"0": ("package-0", 3), "0:0": ("core", 2), "1": ("package-1", 4), "2": ("psys", 20)}
+    for number, (name, joules) in domains.items():
+        folder = tmp_path / f"sys/class/powercap/intel-rapl:{number}"
         folder.mkdir(parents=True)
+        (folder / "name").write_text(f"{name}\n")
         (folder / "energy_uj").write_text(f"{joules * 1_000_000}\n")
     with board._Energy("cpu", tmp_path) as energy:
+        assert energy._rapl_j() == pytest.approx(7.0)
         (tmp_path / "sys/class/powercap/intel-rapl:1/energy_uj").write_text("9000000\n")
     assert energy.power_w is not None and energy.power_w > 0 and energy.source == "rapl"
 
