@@ -473,11 +473,17 @@ def _volts_amperes(millivolts: Path, milliamperes: Path) -> float | None:
 
 
 def _nvml_j() -> float | None:
-    """Joules counted so far by the first NVIDIA GPU."""
+    """Joules counted so far by the GPU that torch runs on; None where torch or NVML does not say which that is."""
+    import torch
+
+    uuid = getattr(torch.cuda.get_device_properties(torch.cuda.current_device()), "uuid", None)  # not in torch 2.0
+    if uuid is None:
+        return None
+    name = f"GPU-{uuid}".encode()  # as NVML writes it
     try:
         nvml = ctypes.CDLL("libnvidia-ml.so.1")
         handle, millijoules = ctypes.c_void_p(), ctypes.c_ulonglong()
-        if nvml.nvmlInit_v2() or nvml.nvmlDeviceGetHandleByIndex_v2(0, ctypes.byref(handle)):
+        if nvml.nvmlInit_v2() or nvml.nvmlDeviceGetHandleByUUID(name, ctypes.byref(handle)):
             return None
         if nvml.nvmlDeviceGetTotalEnergyConsumption(handle, ctypes.byref(millijoules)):
             return None

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -291,6 +292,35 @@ def test_a_processor_counts_its_joules(tmp_path: Path) -> None:
         assert energy._rapl_j() == pytest.approx(7.0)
         (tmp_path / "sys/class/powercap/intel-rapl:1/energy_uj").write_text("9000000\n")
     assert energy.power_w is not None and energy.power_w > 0 and energy.source == "rapl"
+
+
+@pytest.mark.parametrize(
+    ("properties", "joules"), [({"uuid": "bb"}, 2.5), ({"uuid": "aa"}, 1.5), ({"uuid": "cc"}, None), ({}, None)]
+)
+def test_a_gpu_counts_its_own_joules(
+    properties: dict[str, str], joules: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NVML knows all GPUs of the computer, torch maybe only one of them; here with two that are made up."""
+    counted = {b"GPU-aa": (1, 1500), b"GPU-bb": (2, 2500)}  # handle, millijoules
+
+    def handle_by_uuid(uuid: bytes, handle: Any) -> int:
+        if uuid in counted:
+            handle._obj.value = counted[uuid][0]
+        return 0 if uuid in counted else 6  # NVML_ERROR_NOT_FOUND
+
+    def total_energy(handle: Any, millijoules: Any) -> int:
+        millijoules._obj.value = dict(counted.values())[handle.value]
+        return 0
+
+    library = SimpleNamespace(
+        nvmlInit_v2=lambda: 0,
+        nvmlDeviceGetHandleByUUID=handle_by_uuid,
+        nvmlDeviceGetTotalEnergyConsumption=total_energy,
+    )
+    monkeypatch.setattr(board.ctypes, "CDLL", lambda name: library)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(**properties))
+    assert board._nvml_j() == joules
 
 
 @pytest.mark.parametrize("kind", ["hwmon", "iio"])
