@@ -13,10 +13,10 @@ from rich.table import Table
 from dse.cli._options import AsJson, Cache, open_memo
 from dse.cli._progress import counting
 from dse.cli.mapper import parse_settings
-from dse.cli.networks import parse_shape
+from dse.cli.networks import parse_cut, parse_shape
 from dse.console import console
 from search_spaces.errors import UserError
-from search_spaces.space import ARCHITECTURE_KNOBS, KNOBS, DesignPoint, cut_named, sensor_edge_space
+from search_spaces.space import ARCHITECTURE_KNOBS, KNOBS, DesignPoint, sensor_edge_space
 from search_spaces.types import KnobValue, Network
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def design_point(
     knobs: dict[str, Any] = {name: (given[name],) for name in ARCHITECTURE_KNOBS[1:] if name in given}
     space = sensor_edge_space(
         network,
-        cuts=(_cut(network, cut),),
+        cuts=(parse_cut(network, cut),),
         accelerators=(accelerator,),
         clock_mhz=(clock_mhz,),
         drams=(dram,),
@@ -75,17 +75,6 @@ def design_point(
     point = space.decode((0,) * len(space.knobs))
     extra = tuple((name, value) for name, value in parameters.items() if name not in ARCHITECTURE_KNOBS)
     return replace(point, knobs=point.knobs + extra)
-
-
-def _cut(network: Network, text: str) -> str:
-    if not text.isdecimal():
-        return cut_named(network, text)
-    if not 1 <= int(text) <= len(network.cuts):
-        raise UserError(
-            f"{network.name} has the cuts 1 to {len(network.cuts)}, not {text}; "
-            f"see: paretocut cuts {network.name} --mode {network.cut_mode}"
-        )
-    return network.cuts[int(text) - 1].name
 
 
 def evaluate(
@@ -140,6 +129,13 @@ def evaluate(
     from evaluators.system import System, SystemSettings
     from search_spaces.networks import load
 
+    if metric == "pareto" and mapping_point is None:
+        raise UserError(
+            "--metric pareto gives a design many costs, one for each combination of mappings: add --mapping-point N, "
+            "a number of `paretocut map NETWORK --metric pareto`, or take edp, delay or energy"
+        )
+    if metric != "pareto" and mapping_point is not None:
+        raise UserError("--mapping-point is one of the many mappings that --metric pareto keeps: add --metric pareto")
     choices: dict[str, Any] = {"mapping": metric, "operators": operators, "dvfs": dvfs, "factors": factors}
     words: dict[str, Any] = {"framing": framing, "phy_energy": phy_energy, "cut_mode": mode, "method": edge_method}
     words["accelerator_model"] = accelerator_model  # all checked where they go

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from dse.cli._options import AsJson, Cache, open_memo
+from dse.cli.networks import parse_cut
 from dse.cli.networks import parse_shape as parse_input
 from dse.files import write_atomic
 from search_spaces.errors import IllegalDesign, UserError
@@ -110,7 +111,7 @@ def _map(
         str | None, typer.Option(help="The front of the layers before this cut only.", show_default="all layers")
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option(help="Energy per level of every layer, or a network's front, as a PNG.")
+        Path | None, typer.Option(help="Energy per level of every layer, or with --metric pareto the front, as a PNG.")
     ] = None,
     cache: Cache = None,
     as_json: AsJson = False,
@@ -175,18 +176,27 @@ def _map(
                 refused[name] = str(illegal)
     if plot is not None:
         from dse.report.levels import plot_levels
+        from dse.report.mappings import plot_layer_mappings
 
-        write_atomic(plot, lambda path: plot_levels({name: m[0] for name, m in found.items()}, path), "--plot")
+        def draw(path: Path) -> None:
+            if metric == "pareto":
+                plot_layer_mappings(*next(iter(found.items())), path)
+            else:
+                plot_levels({name: m[0] for name, m in found.items()}, path)
+
+        write_atomic(plot, draw, "--plot")
     if as_json:
         results = [{"layer": name} | m.to_json() for name, mapped in found.items() for m in mapped]
         results += [{"layer": name, "illegal": why} for name, why in refused.items()]
-        typer.echo(json.dumps(results[0] if len(results) == 1 else results, indent=2))
-    elif len(layers) == 1 and metric != "pareto":
+        typer.echo(json.dumps(results[0] if len(results) == 1 and metric != "pareto" else results, indent=2))
+    elif metric == "pareto":
+        _print_layer_front(*next(iter(found.items())), architecture)
+    elif len(layers) == 1:
         _print_one(next(iter(found)), next(iter(found.values()))[0], architecture)
     else:
-        _print_table(found, refused, architecture)
+        _print_table({name: m[0] for name, m in found.items()}, refused, architecture)
     if plot is not None and not as_json:
-        typer.echo(f"energy per level: {plot}")
+        typer.echo(f"{'front over mappings' if metric == 'pareto' else 'energy per level'}: {plot}")
 
 
 def _print_front(
@@ -207,6 +217,7 @@ def _print_front(
     from search_spaces import networks
 
     traced = networks.load(network, None if input_shape is None else parse_input(input_shape))
+    cut = None if cut is None else parse_cut(traced, cut)
     with open_memo(cache) as memo:
         found = network_mappings(
             traced, architecture, memo, cut=cut, clock_mhz=clock_mhz, dram=dram, table=table, factors=factors
@@ -270,8 +281,10 @@ def _print_one(name: str, mapped: MappedLayer, architecture: Architecture) -> No
                 f"{level.reads[tensor]:,}", f"{level.fills[tensor]:,}", f"{level.updates[tensor]:,}",
                 f"{level.energy_j * 1e6:.4g} µJ" if i == 0 else "",
             )  # fmt: skip
-    used = architecture.instances(-1)
-    table.add_row("MAC", f"of {used}", "", f"{mapped.macs:,}", "", "", f"{mapped.mac_energy_j * 1e6:.4g} µJ")
+    table.add_row(
+        "MAC", f"{mapped.mac_units_used} of {mapped.mac_units}", "", f"{mapped.macs:,}", "", "",
+        f"{mapped.mac_energy_j * 1e6:.4g} µJ",
+    )  # fmt: skip
     out.print(table)
     which = "the busiest instance" if mapped.mapping.ragged else "one instance"
     out.print(f"words of {which}; energy of all instances, table figures at 5 ns and nominal supply", style="dim")
@@ -290,9 +303,38 @@ def _print_one(name: str, mapped: MappedLayer, architecture: Architecture) -> No
     )
 
 
-def _print_table(
-    found: dict[str, tuple[MappedLayer, ...]], refused: dict[str, str], architecture: Architecture
-) -> None:
+def _print_layer_front(name: str, front: tuple[MappedLayer, ...], architecture: Architecture) -> None:
+    """The mappings of one layer that no other beats in cycles and energy."""
+    from rich.table import Column, Table
+
+    from dse.console import console
+
+    first = front[0]
+    least = min(front, key=lambda m: m.cycles * m.energy_j)
+    out = console(soft_wrap=True)
+    out.print(f"[bold]{name}[/bold]  {_bare(first.shape)}")
+    out.print(f"on {architecture.name} ({', '.join(f'{k}={v}' for k, v in architecture.parameters)})")
+    out.print()
+    headings = ("", "cycles", "stalls", "energy µJ", "energy × cycles", "MAC units used", "utilised")
+    table = Table(*(Column(heading, justify="right") for heading in headings), box=None)
+    for number, m in enumerate(front, 1):
+        edp = m.cycles * m.energy_j / (least.cycles * least.energy_j)
+        table.add_row(
+            f"{number:,}", f"{m.cycles:,}", f"{m.stall_cycles:,}", f"{m.energy_j * 1e6:.5g}",
+            "least" if m is least else f"{edp - 1:+.2%}", f"{m.mac_units_used} of {m.mac_units}",
+            f"{m.utilisation:.1%}",
+        )  # fmt: skip
+    out.print(table)
+    out.print()
+    beats = "mapping is beaten by none" if len(front) == 1 else "mappings are beaten by none"
+    out.print(
+        f"{len(front):,} {beats} in cycles and energy, of {first.mapspace_size:,} with {first.factors} factors, of "
+        f"which {first.mapspace_valid:,} fit; figures ({first.provenance}) at 5 ns and nominal supply, no leakage; "
+        "loop nests: --json"
+    )
+
+
+def _print_table(found: dict[str, MappedLayer], refused: dict[str, str], architecture: Architecture) -> None:
     from rich.table import Table
 
     from dse.console import console
@@ -302,25 +344,24 @@ def _print_table(
     table.columns[0].overflow = "fold"
     for column in table.columns[1:]:
         column.justify = "right"
-    for name, mapped in found.items():
-        for m in mapped:
-            table.add_row(
-                name, f"{m.useful_macs / 1e6:,.2f}", _padding(m.macs, m.useful_macs), f"{m.cycles:,}",
-                f"{m.stall_cycles:,}", f"{m.energy_j * 1e6:.4g}", f"{m.utilisation:.1%}", f"{m.mapspace_size:,}",
-                f"{m.mapspace_valid:,}",
-            )  # fmt: skip
+    for name, m in found.items():
+        table.add_row(
+            name, f"{m.useful_macs / 1e6:,.2f}", _padding(m.macs, m.useful_macs), f"{m.cycles:,}",
+            f"{m.stall_cycles:,}", f"{m.energy_j * 1e6:.4g}", f"{m.utilisation:.1%}", f"{m.mapspace_size:,}",
+            f"{m.mapspace_valid:,}",
+        )  # fmt: skip
     out = console()
     out.print(table)
     for name, why in refused.items():
         out.print(f"{name} does not map: {why}", markup=False, soft_wrap=True)
-    firsts = [mapped[0] for mapped in found.values()]
-    if firsts and all(len(mapped) == 1 for mapped in found.values()):
+    firsts = list(found.values())
+    if firsts:
         out.print()
         out.print(_kinds_table(firsts))
         out.print(
-            f"{len(firsts)} layers on {architecture.name}: {sum(m.cycles for m in firsts):,} cycles, "
-            f"{sum(m.energy_j for m in firsts) * 1e3:.4g} mJ, each optimal for {firsts[0].metric} in its mapspace "
-            f"of {firsts[0].factors} factors; "
+            f"{len(firsts)} layer{'s' if len(firsts) > 1 else ''} on {architecture.name}: "
+            f"{sum(m.cycles for m in firsts):,} cycles, {sum(m.energy_j for m in firsts) * 1e3:.4g} mJ, each optimal "
+            f"for {firsts[0].metric} in its mapspace of {firsts[0].factors} factors; "
             f"figures ({firsts[0].provenance}) at 5 ns and nominal supply, no leakage: `paretocut evaluate` adds a "
             "clock. Padding is MACs beyond the useful ones, counted in cycles and energy; utilised are useful MACs "
             "over MAC units × cycles.",

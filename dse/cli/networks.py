@@ -11,9 +11,10 @@ from rich.table import Table
 
 from dse.console import console
 from search_spaces.errors import UserError
+from search_spaces.space import cut_named
 from search_spaces.types import Cut, CutMode, Network
 
-__all__ = ["NETWORK", "parse_shape", "register"]
+__all__ = ["NETWORK", "parse_cut", "parse_shape", "register"]
 
 NETWORK = "A name of `paretocut list networks`, module:factory of your own code, or an .onnx or .pt2 file."
 
@@ -33,6 +34,18 @@ def parse_shape(text: str) -> tuple[int, ...]:
     if not re.fullmatch(r"[1-9][0-9]*(x[1-9][0-9]*)+", text):
         raise UserError(f"an input is sizes joined by x, batch first, not {text!r}; try 1x3x224x224")
     return tuple(int(size) for size in text.split("x"))
+
+
+def parse_cut(network: Network, text: str) -> str:
+    """The name of a cut given by name, by alias or by its number in `paretocut cuts`. Raises UserError."""
+    if not text.isdecimal():
+        return cut_named(network, text)
+    if not 1 <= int(text) <= len(network.cuts):
+        raise UserError(
+            f"{network.name} has the cuts 1 to {len(network.cuts)}, not {text}; "
+            f"see: paretocut cuts {network.name} --mode {network.cut_mode}"
+        )
+    return network.cuts[int(text) - 1].name
 
 
 def cuts(

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from dse.cli._options import AsJson
-from dse.cli.networks import NETWORK, parse_shape
+from dse.cli.networks import NETWORK, parse_cut, parse_shape
 
 __all__ = ["register"]
 
@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 def split(
     network: Annotated[str, typer.Argument(help=NETWORK)],
-    cut: Annotated[str, typer.Option(help="Name of a partitioning point, as `paretocut cuts` shows them.")],
+    cut: Annotated[str, typer.Option(help="Name or number of a partitioning point, as `paretocut cuts` shows them.")],
     out: Annotated[Path, typer.Option(help="The folder to write into.")],
     input_: Annotated[str | None, typer.Option("--input", help="Input shape, such as 1x3x224x224.")] = None,
     mode: Annotated[str, typer.Option(help="Cut mode: block, tensor or frontier.")] = "block",
@@ -35,19 +35,19 @@ def split(
     """
     from search_spaces.networks import load
     from search_spaces.networks.parts import write_parts
-    from search_spaces.space import cut_named
 
     words: Any = mode  # checked where it goes
     traced = load(network, None if input_ is None else parse_shape(input_), words)
-    name = cut_named(traced, cut)
+    name = parse_cut(traced, cut)
     found = write_parts(traced, next(c for c in traced.cuts if c.name == name), out, onnx=onnx)
     if as_json:
         typer.echo(json.dumps(asdict(found), indent=2))
         return
     shapes = ", ".join("x".join(map(str, shape)) for shape in found.crossing)
     typer.echo(f"{network} cut after {found.cut}: {shapes} crosses; {out}: {', '.join(found.files)}")
+    parts = " then ".join(part for part in ("head", "tail") if f"{part}.pt2" in found.files) or "no part at all"
     typer.echo(
-        f"head then tail against the whole network: largest absolute difference {found.difference:g} in outputs of up "
+        f"{parts} against the whole network: largest absolute difference {found.difference:g} in outputs of up "
         f"to {found.largest:g} (torch.export)"
     )
     if found.onnx_difference is not None:

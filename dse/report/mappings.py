@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich import box
@@ -12,7 +14,10 @@ from rich.text import Text
 
 from dse.mappings import NetworkMappings
 
-__all__ = ["mappings_table", "plot_mappings"]
+if TYPE_CHECKING:
+    from evaluators.mapper.result import MappedLayer
+
+__all__ = ["mappings_table", "plot_layer_mappings", "plot_mappings"]
 
 ROWS = 40
 """Of a longer front as many points are shown, evenly spread and with both ends."""
@@ -114,4 +119,33 @@ def plot_mappings(found: NetworkMappings, path: Path) -> None:
     axes.grid(True, color="0.92")
     axes.set_axisbelow(True)
     axes.legend(fontsize=8, frameon=False)
+    figure.savefig(path, dpi=150, format="png")
+
+
+def plot_layer_mappings(name: str, front: Sequence[MappedLayer], path: Path) -> None:
+    """Write one layer's mappings that no other beats as PNG, numbered as in the table."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.5, 4.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    cycles, energy_uj = [m.cycles for m in front], [m.energy_j * 1e6 for m in front]
+    axes.step(cycles, energy_uj, where="post", color="0.8", linewidth=1, zorder=1)
+    axes.scatter(cycles, energy_uj, s=24, color="tab:blue", zorder=2)
+    if len(front) <= ROWS:
+        for number, at in enumerate(zip(cycles, energy_uj, strict=True), 1):
+            axes.annotate(f"{number}", at, xytext=(4, 4), textcoords="offset points", fontsize=8)
+    axes.set_xlabel("cycles")
+    axes.set_ylabel("energy (µJ), 5 ns and nominal supply")
+    first = front[0]
+    axes.set_title(
+        f"{name} on {first.accelerator}: {len(front):,} of {first.mapspace_valid:,} mappings are beaten by none",
+        fontsize=10,
+    )
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.ticklabel_format(axis="y", useOffset=False)
+    axes.margins(0.08)
+    axes.grid(True, color="0.92")
+    axes.set_axisbelow(True)
     figure.savefig(path, dpi=150, format="png")

@@ -56,10 +56,14 @@ class LevelCounts:
 
 @dataclass(frozen=True)
 class Counts:
-    """A mapping's traffic and time for one group of a layer; `compute_cycles` would be its time without stalls."""
+    """A mapping's traffic and time for one group of a layer; `compute_cycles` would be its time without stalls.
+
+    `mac_units_used` are those that ever have something to do.
+    """
 
     levels: tuple[LevelCounts, ...]
     macs: int
+    mac_units_used: int
     compute_cycles: int
     cycles: int
 
@@ -360,6 +364,7 @@ def count(architecture: Architecture, shape: ConvShape, mapping: LoopNest) -> Co
     return Counts(
         tuple(LevelCounts(level.name, instances(k), busiest_of[k], all_of[k]) for k, level in enumerate(levels)),
         prod(found.bound for found in dims.values()),
+        instances(-1),
         steps,
         cycles,
     )

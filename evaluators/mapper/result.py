@@ -45,7 +45,8 @@ class LevelResult:
 class MappedLayer:
     """A layer under one mapping, all groups together; energies at the tables' supply, without leakage.
 
-    `cycles` include `stall_cycles`; `utilisation` is useful MACs over MAC units × cycles.
+    `cycles` include `stall_cycles`; `mac_units_used` are the MAC units that ever have
+    something to do, `utilisation` is useful MACs over MAC units × cycles.
     """
 
     accelerator: str
@@ -63,6 +64,8 @@ class MappedLayer:
     area_mm2: float
     macs: int
     useful_macs: int
+    mac_units_used: int
+    mac_units: int
     utilisation: float
     mapspace_size: int
     mapspace_valid: int
@@ -167,6 +170,8 @@ def _itemise(
         area_mm2=priced.area_mm2,
         macs=counts.macs * groups,
         useful_macs=found.useful_macs * groups,
+        mac_units_used=counts.mac_units_used,
+        mac_units=architecture.instances(-1),
         utilisation=found.useful_macs / (architecture.instances(-1) * counts.cycles),
         mapspace_size=found.mapspace_size,
         mapspace_valid=found.mapspace_valid,

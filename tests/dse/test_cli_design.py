@@ -111,6 +111,8 @@ def test_a_batch_is_not_called_a_frame(run):
         (("lenet5", "--cut", "2", "--clock-mhz", "1e6"), "slowest memory allows"),
         (("lenet5", "--cut", "2", "--set", "pe_rows=4"), "column has a mesh of 4 on Y, the layer needs 5"),
         (("lenet5", "--cut", "2", "--fps", "0"), "frame rate must be above 0"),
+        (("lenet5", "--cut", "2", "--metric", "pareto"), "add --mapping-point N"),
+        (("lenet5", "--cut", "2", "--mapping-point", "3"), "add --metric pareto"),
     ],
 )
 def test_what_a_user_does_wrong_is_one_line_and_exit_status_2(run, arguments, message):

@@ -67,6 +67,31 @@ def test_remainders_are_shown_and_do_not_mix_with_perfect_factors(run: Typed) ->
     assert json.loads(run(*layer, "--json")[1]) == perfect  # each has a memo entry of its own
 
 
+def test_a_layers_front_over_mappings_is_numbered_and_drawn(run: Typed, tmp_path: Path) -> None:
+    asked = ("map", "--shape", "C=3,M=64,P=113,Q=113,R=3,S=3,stride=2", *SMALL)
+    front = json.loads(run(*asked, "--metric", "pareto", "--json")[1])
+    plot = tmp_path / "front.png"
+    status, out, _ = run(*asked, "--metric", "pareto", "--plot", str(plot))
+    assert status == 0 and f"front over mappings: {plot}" in out
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    rows = [line.split() for line in out.splitlines() if line.split()[:1] and line.split()[0].isdecimal()]
+    assert [row[0] for row in rows][: len(front)] == [str(number) for number in range(1, len(front) + 1)]
+    assert [row[1] for row in rows][: len(front)] == [f"{m['cycles']:,}" for m in front] and len(front) > 1
+    assert f"{len(front)} mappings are beaten by none" in out
+    assert f"of {front[0]['mapspace_size']:,} with perfect factors" in out
+    assert len(json.loads(run("map", "--shape", "C=1", "--metric", "pareto", "--json")[1])) == 1, "a list of one"
+
+
+def test_the_mac_units_that_work_are_counted(run: Typed) -> None:
+    """What Timeloop's own report says of this layer and chip: 96 of 168."""
+    asked = ("map", "--shape", "C=3,M=64,P=113,Q=113,R=3,S=3,stride=2")
+    found = json.loads(run(*asked, "--json")[1])
+    assert (found["mac_units_used"], found["mac_units"]) == (96, 168)
+    assert found["mac_units_used"] * found["cycles"] == found["macs"]
+    line = next(line for line in run(*asked)[1].splitlines() if line.split()[:1] == ["MAC"])
+    assert "96 of 168" in line
+
+
 def test_the_memo_is_shown_and_emptied(run: Typed, tmp_path: Path) -> None:
     with Memo(tmp_path / "memo.db") as memo:
         memo.put_many("a", [(1, 1), (2, 2)])

@@ -64,6 +64,9 @@ def test_counts_are_what_a_walk_counts_but_for_the_rules_listed(name: str, facto
         truth = walk(architecture, shape, mapping)
         assert counts.compute_cycles == steps(mapping)
         assert factors == "perfect" or counts.macs == shape.macs
+        at_most = counts.mac_units_used * counts.compute_cycles  # with remainders some units wait now and then
+        assert counts.macs == at_most if factors == "perfect" else counts.macs <= at_most
+        assert counts.mac_units_used <= architecture.instances(-1)
         kept = {(level.name, tensor) for level in counts.levels for tensor in level.tensors}
         assert kept == truth.keys()
         for k, level in enumerate(counts.levels):

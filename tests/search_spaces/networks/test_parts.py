@@ -94,10 +94,14 @@ def test_the_command_says_how_far_off_the_parts_are(tmp_path: Path, capsys: pyte
     options = ["split", "lenet5", "--cut", "ReLU: 1-2", "--no-onnx"]
     done = CliRunner().invoke(application(), [*options, "--out", str(tmp_path / "a")], catch_exceptions=False)
     assert "1x6x28x28 crosses" in done.stdout and "largest absolute difference 0 in outputs" in done.stdout
+    edge = ["split", "lenet5", "--cut", "1", "--no-onnx", "--out", str(tmp_path / "c")]  # 1 is Identity: no head
+    alone = CliRunner().invoke(application(), edge, catch_exceptions=False).stdout
+    assert "lenet5 cut after Identity" in alone and "tail against the whole network" in alone and "head" not in alone
     (tmp_path / "file").write_text("in the way")
     for arguments, words in (
         ([*options, "--out", str(tmp_path / "file")], "choose another --out"),
         (["split", "lenet5", "--cut", "ReLU", "--out", str(tmp_path / "b")], "no cut of lenet5"),
+        (["split", "lenet5", "--cut", "99", "--out", str(tmp_path / "b")], "lenet5 has the cuts 1 to"),
         (["split", "gone.onnx", "--cut", "x", "--out", str(tmp_path / "b")], "cannot read the network gone.onnx"),
     ):
         assert run_application(application(), arguments, "paretocut") == 2
