@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from dse import algorithms
+from dse.database import connect
 from dse.files import make_folder
 from dse.store import read_store
+from dse.store_optuna import FINGERPRINT
 from dse.store_optuna_file import OptunaFile
 from dse.store_url import remembered
 from dse.study import fingerprint
@@ -53,11 +58,10 @@ def _address(path: Path) -> str:
 
 
 def _is_copy(path: Path, wanted: str) -> bool:
+    """Whether the file is a study of this fingerprint; read without Optuna, which makes its tables in any database."""
     try:
-        store = OptunaFile(path)
-    except UserError:
+        with closing(connect(path)) as connection:
+            rows = connection.execute("SELECT value_json FROM study_user_attributes WHERE key = ?", (FINGERPRINT,))
+            return rows.fetchall() == [(json.dumps(wanted),)]
+    except sqlite3.Error:
         return False
-    try:
-        return fingerprint(store.question()) == wanted
-    finally:
-        store.close()

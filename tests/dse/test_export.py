@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from pathlib import Path
 
 import optuna
@@ -59,6 +60,17 @@ def test_exporting_again_brings_the_copy_up_to_date_and_spares_other_files(
     with pytest.raises(UserError, match=r"foreign\.db is there and no copy of this study"):
         export_optuna(out, foreign)
     assert foreign.read_text() == "groceries"
+    foreign.unlink()
+    for statement in ("", "CREATE TABLE groceries (name TEXT)", "CREATE TABLE study_user_attributes (name TEXT)"):
+        with sqlite3.connect(foreign) as connection:
+            connection.execute(statement)
+        connection.close()
+        foreign.touch()
+        before = foreign.read_bytes()
+        with pytest.raises(UserError, match=r"foreign\.db is there and no copy of this study"):
+            export_optuna(out, foreign)
+        assert foreign.read_bytes() == before, statement
+        foreign.unlink()
     other = tmp_path / "other"
     run_study(fakes.spec("nsga2", seed=2), other, budget=5, evaluator=fakes.FakeEvaluator())
     with pytest.raises(UserError, match="no copy of this study"):
