@@ -20,10 +20,13 @@ from search_spaces.errors import UserError
 
 if TYPE_CHECKING:
     import optuna
+    import sqlalchemy
 
 __all__ = ["REMEMBERED", "open_url", "remember", "remembered", "without_password"]
 
 REMEMBERED = "storage.json"
+PASSWORDS = ("password", "passwd", "sslpassword")
+"""Of the drivers' options in an address, those that are secret."""
 ATTEMPTS = 6
 """How often a storage is opened: of processes that make its tables at the same time, all but one fail."""
 CREATION_SECONDS = 10.0
@@ -31,7 +34,7 @@ CREATION_SECONDS = 10.0
 
 
 def without_password(url: str) -> str:
-    """The address as it may be shown and kept.
+    """The address as it may be shown and kept: that of a file from the root, so that it holds in any working folder.
 
     >>> without_password("postgresql://me:secret@db/studies")
     'postgresql://me@db/studies'
@@ -45,7 +48,19 @@ def without_password(url: str) -> str:
         parsed = make_url(url)
     except ArgumentError:
         raise UserError(f"cannot read the storage's address; it reads {_EXAMPLES}") from None
-    return parsed._replace(password=None).render_as_string()
+    file = _sqlite_file(parsed)
+    if file is not None:
+        parsed = parsed.set(database=str(file))
+    secrets = [key for key in parsed.query if key.lower() in PASSWORDS]
+    return parsed.difference_update_query(secrets)._replace(password=None).render_as_string()
+
+
+def _sqlite_file(address: sqlalchemy.URL) -> Path | None:
+    """The file of an SQLite address; None of a server's, of one in memory, and of SQLite's own `file:` addresses."""
+    name = address.database
+    if not address.drivername.startswith("sqlite") or not name or name == ":memory:" or name.startswith("file:"):
+        return None
+    return Path(name).resolve()
 
 
 _EXAMPLES = "postgresql://user@host/database, mysql+pymysql://…, sqlite:///file.db or the path of a journal file"
@@ -71,7 +86,7 @@ def open_url(
 
     name, label = folder.resolve().name, without_password(url)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = _storage(url, label)
+    storage = _storage(url, label, there=question is None)
     with explained(label):
         if question is not None:
             try:
@@ -106,7 +121,8 @@ def _take_over(study: optuna.Study, question: Mapping[str, Any], evaluate: Evalu
         raise UserError(f"{label} was not made by paretocut; take it over with --adopt or choose another --out")
 
 
-def _storage(url: str, label: str) -> optuna.storages.BaseStorage:
+def _storage(url: str, label: str, *, there: bool) -> optuna.storages.BaseStorage:
+    """Optuna's storage of this address; a file that should be `there` is not made."""
     import optuna
     from optuna.storages.journal import JournalFileBackend
     from sqlalchemy import make_url
@@ -115,13 +131,18 @@ def _storage(url: str, label: str) -> optuna.storages.BaseStorage:
         path = Path(url)
         if not path.parent.is_dir():
             raise UserError(f"no folder {path.parent} for the journal file {path.name}; a storage reads {_EXAMPLES}")
+        if there and not path.exists():
+            raise UserError(f"the study's storage {label} is not there; bring it back or choose another folder")
         return optuna.storages.JournalStorage(JournalFileBackend(str(path)))
     address = make_url(url)
     if address.drivername == "postgresql":
         address = address.set(drivername="postgresql+psycopg")
-    if address.drivername.startswith("sqlite") and address.database:
+    file = _sqlite_file(address)
+    if file is not None:
+        if there and not file.exists():
+            raise UserError(f"the study's storage {label} is not there; bring it back or choose another folder")
         with explained(label):  # readers and the writer do not wait for each other
-            connection = sqlite3.connect(address.database, timeout=60)
+            connection = sqlite3.connect(file, timeout=60)
             connection.execute("PRAGMA journal_mode=WAL")
             connection.close()
     text = address.render_as_string(hide_password=False)

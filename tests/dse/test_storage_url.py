@@ -128,6 +128,7 @@ def test_another_question_or_storage_is_refused(tmp_path: Path) -> None:
     ("address", "message"),
     [
         ("postgresql://nobody:secret@127.0.0.1:1/x", "postgresql://nobody@127.0.0.1:1/x"),
+        ("postgresql://nobody@127.0.0.1:1/x?password=secret", "postgresql://nobody@127.0.0.1:1/x:"),
         ("no-such-folder/journal.log", "no folder no-such-folder"),
         ("nonsense://x", "nonsense"),
         ("://", "address"),
@@ -147,6 +148,31 @@ def test_a_password_is_not_kept(tmp_path: Path) -> None:
         without_password("mysql+pymysql://me:p%40ss@db:3306/x?charset=utf8")
         == "mysql+pymysql://me@db:3306/x?charset=utf8"
     )
+    for key in ("password", "passwd", "sslpassword", "PASSWORD"):
+        shown = without_password(f"postgresql://me@h/db?{key}=secret&sslmode=require")
+        assert shown == "postgresql://me@h/db?sslmode=require"
+
+
+@pytest.mark.parametrize("address", ["sqlite:///shared.db", "journal.log"])
+def test_a_relative_address_holds_in_any_working_folder(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, here, elsewhere = tmp_path / "mine", tmp_path / "here", tmp_path / "elsewhere"
+    here.mkdir()
+    elsewhere.mkdir()
+    monkeypatch.chdir(here)
+    expected = run(out, 5, storage=address)
+    monkeypatch.chdir(elsewhere)
+    assert stored(out) == expected
+    assert run(out, 10)[:5] == expected
+    with pytest.raises(UserError, match=f"is in .*{here}.*; choose another --out"):
+        run(out, 10, storage=address)
+    assert list(elsewhere.iterdir()) == []
+    for path in here.iterdir():
+        path.unlink()
+    with pytest.raises(UserError, match="is not there"):
+        stored(out)
+    assert list(here.iterdir()) == [], "who only reads makes no empty one"
 
 
 @pytest.mark.parametrize("address", ["journal", "postgresql"], indirect=True)
