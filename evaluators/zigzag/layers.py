@@ -28,7 +28,7 @@ from search_spaces.types import ConvShape
 
 __all__ = ["LIMIT_S", "VERSION", "ZigzagLayers"]
 
-VERSION = 1
+VERSION = 2
 """Bumped by hand whenever the same run would be read differently; part of every memo key."""
 
 LIMIT_S = 1800.0

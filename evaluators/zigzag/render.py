@@ -22,7 +22,11 @@ _UNLIMITED_BITS = 10**12
 
 
 def hardware(priced: Priced, dram: str) -> dict[str, Any]:
-    """The accelerator: a memory per level that keeps something, innermost first; an access is one row of a block."""
+    """The accelerator: a memory per level that keeps something, innermost first; an access is one row of a block.
+
+    The package (3.9.1, `CostModelEvaluation._calc_memory_access`) counts rows moved × row / port width, so costs are
+    for the width of the port.
+    """
     architecture = priced.architecture
     if architecture.name not in OFFERED:
         raise UserError(f"zigzag is offered for {' and '.join(OFFERED)}, not for {architecture.name}")
@@ -38,14 +42,17 @@ def hardware(priced: Priced, dram: str) -> dict[str, Any]:
         read_pj, write_pj = priced.levels[k].read_pj, priced.levels[k].write_pj
         operands = [_OPERANDS[tensor] for tensor in level.keeps]
         psums = "O" in level.keeps
+        read_bits, write_bits = (
+            row if words is None else max(row, int(words * architecture.word_bits))
+            for words in (level.read_words_per_cycle, level.write_words_per_cycle)
+        )
 
-        def port(way: str, words: float | None, moves: list[str], row: int = row) -> dict[str, Any]:
-            widest = row if words is None else max(row, int(words * architecture.word_bits))
+        def port(way: str, bits: int, moves: list[str], row: int = row) -> dict[str, Any]:
             return {
                 "name": f"{way[0]}_port_1",
                 "type": way,
                 "bandwidth_min": row,
-                "bandwidth_max": widest,
+                "bandwidth_max": bits,
                 "allocation": moves,
             }
 
@@ -53,14 +60,14 @@ def hardware(priced: Priced, dram: str) -> dict[str, Any]:
         writes = [f"{operand}, fh" for operand in operands] + (["O, fl"] if psums else [])
         memories[level.name] = {
             "size": _UNLIMITED_BITS if level.words is None else level.words * architecture.word_bits,
-            "r_cost": float(dram_pj if outermost else read_pj),
-            "w_cost": float(dram_pj if outermost else write_pj),
+            "r_cost": float(dram_pj if outermost else read_pj) * read_bits / row,
+            "w_cost": float(dram_pj if outermost else write_pj) * write_bits / row,
             "area": float(priced.levels[k].area_um2),
             "latency": 1,
             "operands": operands,
             "ports": [
-                port("read", level.read_words_per_cycle, reads),
-                port("write", level.write_words_per_cycle, writes),
+                port("read", read_bits, reads),
+                port("write", write_bits, writes),
             ],
             "served_dimensions": list(served),
         }

@@ -144,7 +144,12 @@ def test_it_is_told_our_sizes_meshes_and_energies(name: str) -> None:
         for dimension in memory["served_dimensions"]:
             shared *= sizes[dimension]
         assert architecture.instances(k) * shared == units, "instances × units that each serves"
-        assert memory["r_cost"] == (512.0 if level.name == "DRAM" else priced.levels[k].read_pj)
+        for port, way, pj in zip(
+            memory["ports"], "rw", (priced.levels[k].read_pj, priced.levels[k].write_pj), strict=True
+        ):
+            # of a row: the package charges cost × rows moved × narrowest / widest of the port
+            charged_pj = memory[f"{way}_cost"] * port["bandwidth_min"] / port["bandwidth_max"]
+            assert charged_pj == pytest.approx(512.0 if level.name == "DRAM" else pj), (level.name, way)
         if level.words is not None:
             assert memory["size"] == level.words * architecture.word_bits
         assert {port["type"] for port in memory["ports"]} == {"read", "write"}
