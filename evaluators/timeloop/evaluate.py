@@ -18,6 +18,7 @@ from evaluators.timeloop.failures import TimeloopError, failure, nothing_maps, w
 from evaluators.timeloop.output import (
     Broken,
     Output,
+    component_of,
     dummies,
     mapspace_size,
     read_area_um2,
@@ -32,7 +33,7 @@ from search_spaces.types import ConvShape
 
 __all__ = ["LIMIT_S", "MAPPER", "MODEL", "VERSION", "Searched", "Timeloop"]
 
-VERSION = 1
+VERSION = 2
 """Bumped by hand whenever the same run would be read differently; part of every memo key."""
 
 MAPPER, MODEL = "timeloop-mapper", "timeloop-model"
@@ -225,6 +226,10 @@ def _read(name: str, one: _Wanted, run: Run, limit_s: float) -> dict[str, Any]:
             raise failed(f"Accelergy knows no energy of {', '.join(made_up)} and would have charged 1 pJ")
         warned = {**output.to_json(), "warnings": [*output.warnings, *warnings_in(log)]}
         if one.own:
+            off_chip = output.levels[-1].name
+            made_up = tuple(c for c in dummies(run.folder, name, "ART") if component_of(c) != off_chip)
+            if made_up:
+                raise failed(f"Accelergy knows no area of {', '.join(made_up)} and would have taken 1 µm²")
             table = run.folder / f"{name}.ART.yaml"
             return {
                 "output": warned,

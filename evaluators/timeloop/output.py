@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, prod
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from xml.etree import ElementTree
 
 import yaml
@@ -20,7 +20,8 @@ from evaluators.mapper.mapping import LevelLoops
 from evaluators.mapper.mapping import Mapping as LoopNest
 
 __all__ = [
-    "Broken", "LevelOutput", "Output", "dummies", "mapspace_size", "read_area_um2", "read_mapping", "read_output",
+    "Broken", "LevelOutput", "Output", "component_of", "dummies", "mapspace_size", "read_area_um2", "read_mapping",
+    "read_output",
 ]  # fmt: skip
 
 
@@ -49,8 +50,8 @@ class LevelOutput:
 class Output:
     """A mapping's figures by the tool, for one group of a layer; levels innermost first.
 
-    `cycles` include stalls, `compute_cycles` do not. `energy_pj` is storage and MACs; `mac_units` are on the chip.
-    `warnings` are what the tool said that bears on the figures.
+    `cycles` include stalls, `compute_cycles` do not. `energy_pj` is storage and MACs; `mac_units` are the instances of
+    the component `mac_name` on the chip. `warnings` are what the tool said that bears on the figures.
     """
 
     cycles: int
@@ -59,6 +60,7 @@ class Output:
     energy_pj: float
     mac_energy_pj: float
     mac_units: int
+    mac_name: str
     levels: tuple[LevelOutput, ...]
     warnings: tuple[str, ...] = ()
 
@@ -112,6 +114,7 @@ def _output(root: ElementTree.Element) -> Output:
         energy_pj=energy_pj,
         mac_energy_pj=mac_pj,
         mac_units=int(_text(mac, "specs_/instances/t_")),
+        mac_name=_text(mac, "specs_/LevelSpecs/level_name"),
         levels=levels,
         warnings=(f"{network_pj:g} pJ of wires are left out",) if network_pj > 1e-6 * energy_pj else (),
     )
@@ -198,18 +201,30 @@ def read_mapping(folder: Path, tool: str, levels: Sequence[str], choosing: Seque
 def read_area_um2(path: Path, output: Output) -> float:
     """Component area × instances from an area table, Accelergy's or one given; the tool itself prints 0.
 
-    Raises Broken for a table that cannot be read.
+    The outermost level, DRAM, is not on the chip. The tool says how many there are of storage and MACs, the ranges in
+    the name do so of anything else. Raises Broken for a table that cannot be read.
     """
-    instances = {level.name: level.instances for level in output.levels}
+    *on_chip, outermost = output.levels
+    instances = {level.name: level.instances for level in on_chip}
+    instances |= {output.mac_name: output.mac_units, outermost.name: 0}
     try:
         table = yaml.safe_load(path.read_text())["ART"]["tables"]
-        # a name ends in the component's own, with the range of its instances: system.eyeriss.PE[0..167].psum_spad
-        names = [re.sub(r"\[\d+\.\.\d+\]", "", row["name"]).rpartition(".")[2] for row in table]
-        return sum(
-            float(row["area"]) * instances.get(name, output.mac_units) for name, row in zip(names, table, strict=True)
-        )
+        return sum(float(row["area"]) * instances.get(component_of(row["name"]), _ranges(row["name"])) for row in table)
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise Broken(f"{path.name} cannot be read ({type(error).__name__}: {error})") from None
+
+
+_RANGE = re.compile(r"\[(\d+)\.\.(\d+)\]")
+
+
+def component_of(name: str) -> str:
+    """A component's own name: psum_spad of system.eyeriss.PE[0..167].psum_spad."""
+    return _RANGE.sub("", name).rpartition(".")[2]
+
+
+def _ranges(name: str) -> int:
+    """How many there are of what has this name: 168 of system.eyeriss.PE[0..167].adder."""
+    return prod(int(last) - int(first) + 1 for first, last in _RANGE.findall(name))
 
 
 def mapspace_size(log: str) -> int | None:
@@ -221,17 +236,20 @@ def mapspace_size(log: str) -> int | None:
     return size if sizes else None
 
 
-def dummies(folder: Path, tool: str) -> tuple[str, ...]:
-    """Components whose energy Accelergy made up (1 pJ) because no plug-in of it knows them; none where it did not run.
+_ESTIMATIONS = {"ERT": "primitive_estimation(s)", "ART": "primitive_estimations"}
 
-    Raises Broken for a summary that cannot be read.
+
+def dummies(folder: Path, tool: str, table: Literal["ERT", "ART"] = "ERT") -> tuple[str, ...]:
+    """Components whose energy (`ERT`, 1 pJ) or area (`ART`, 1 µm²) Accelergy made up, as no plug-in of it knows them.
+
+    None where it did not run. Raises Broken for a summary that cannot be read.
     """
-    path = folder / f"{tool}.ERT_summary.yaml"
+    path = folder / f"{tool}.{table}_summary.yaml"
     if not path.is_file():
         return ()
     try:
-        table = yaml.safe_load(path.read_text())["ERT_summary"]["table_summary"]
-        return tuple(row["name"] for row in table if _is_dummy(row["primitive_estimation(s)"]))
+        rows = yaml.safe_load(path.read_text())[f"{table}_summary"]["table_summary"]
+        return tuple(row["name"] for row in rows if _is_dummy(row[_ESTIMATIONS[table]]))
     except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
         raise Broken(f"{path.name} cannot be read ({type(error).__name__}: {error})") from None
 

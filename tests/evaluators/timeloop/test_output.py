@@ -74,6 +74,15 @@ def test_area_is_components_times_instances(recorded: Unpack) -> None:
     expected = 168 * (1239.5 + 379.68 + 3634.68 + 414.68) + 14 * 235.68 + 1162549.0
     table = folder / f"{MAPPER}.ART.yaml"
     assert read_area_um2(table, output) == pytest.approx(expected)
+    rows = table.read_text()
+    table.write_text(rows.replace("DRAM\n        area: 0.0", "DRAM\n        area: 5e6"))
+    assert read_area_um2(table, output) == pytest.approx(expected), "DRAM is not on the chip"
+    others = "".join(
+        f"      - {{name: '{name}', area: 10.0}}\n"
+        for name in ("system.eyeriss.router", "system.eyeriss.row[0..11].PE[0..13].adder[0..1]")
+    )
+    table.write_text(rows + others)
+    assert read_area_um2(table, output) == pytest.approx(expected + 10 + 12 * 14 * 2 * 10)
     for broken in ("ART: {tables: [{name: a}]}", "ART: [1,2", ""):
         table.write_text(broken)
         with pytest.raises(Broken):
@@ -107,11 +116,13 @@ def test_no_result_is_none_and_damage_is_named(recorded: Unpack) -> None:
         read_mapping(folder, MAPPER, ["PEWeightRegs"])
 
 
-def test_made_up_energies_are_found(recorded: Unpack) -> None:
+def test_made_up_figures_are_found(recorded: Unpack) -> None:
     assert dummies(recorded("eyeriss_like_00"), MAPPER) == ()
-    made_up = dummies(recorded("fail_tech32"), MAPPER)
+    folder = recorded("fail_tech32")
+    made_up = dummies(folder, MAPPER)
     assert "system.eyeriss.PE[0..167].mac" in made_up
     assert "system.DRAM" not in made_up
+    assert set(dummies(folder, MAPPER, "ART")) == set(made_up)
 
 
 def test_the_log_is_read() -> None:

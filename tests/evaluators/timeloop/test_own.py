@@ -105,6 +105,21 @@ def test_ranges_in_names_are_instances(tmp_path: Path) -> None:
     assert pe["local"] == [{"name": "spad[0..1]", "attributes": {"meshX": 4}}]
 
 
+@pytest.mark.parametrize(("name", "fails"), [("system.PE[0..167].adder", True), ("system.DRAM", False)])
+def test_a_made_up_area_is_an_error(name: str, fails: bool, stand_in: StandIn, tmp_path: Path) -> None:
+    """But DRAM's, which is not on the chip."""
+    stand_in.does("simba_like_00", instead={})
+    row = {"name": name, "area": 1.0, "primitive_estimations": "dummy_table"}
+    summary = tmp_path / "altered" / "simba_like_00" / f"{MAPPER}.ART_summary.yaml"
+    summary.write_text(yaml.safe_dump({"ART_summary": {"table_summary": [row]}}))
+    sensor = OwnSensor(settings(own_files(tmp_path)), Memo())
+    if not fails:
+        assert sensor.area_mm2(SIMBA, 200e6) > 0
+        return
+    with pytest.raises(UserError, match=r"knows no area of system\.PE\[0\.\.167\]\.adder"):
+        sensor.area_mm2(SIMBA, 200e6)
+
+
 def test_a_layer_that_does_not_divide_does_not_map(stand_in: StandIn, tmp_path: Path) -> None:
     stand_in.does("fail_simba_M21")
     costs = OwnSensor(settings(own_files(tmp_path)), Memo()).layer_costs(NETWORK, SIMBA, 200e6, "lpddr4")
