@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Parts", "write_parts"]
 
+_TOLERANCE, _ONNX_TOLERANCE = 1e-4, 1e-3
+"""The largest differences of a split network's output, as shares of its largest element. ONNX's reference evaluator
+adds in another order than torch, and in the precision that each of its operators chooses."""
+
 Run = Callable[..., tuple["torch.Tensor", ...]]
 
 
@@ -47,8 +51,9 @@ def write_parts(network: Network, cut: Cut, folder: Path, *, onnx: bool = True) 
     """Write head.pt2, tail.pt2, head.onnx, tail.onnx and split.json into a folder, read them back and run them.
 
     A part without an operator is not written: what it gives is what it is given. Networks that are known by name have
-    random weights, the user's own those that their code or file gives them. Raises UserError where a part cannot be
-    exported, or the parts together are not the network.
+    random weights, the user's own those that their code or file gives them. What an earlier split left in the folder is
+    removed. Raises UserError where a part cannot be exported or would replace the network's own file, or the parts
+    together are not the network.
     """
     import torch
 
@@ -67,7 +72,7 @@ def write_parts(network: Network, cut: Cut, folder: Path, *, onnx: bool = True) 
     with torch.no_grad():
         whole = _output(module(source.clone()))
         crossing = halves.head(source.clone())
-    _make(folder)
+    _make(folder, Path(network.name))
     files: list[str] = []
     programs: list[Run] = []
     graphs: list[Run] = []
@@ -97,18 +102,27 @@ def write_parts(network: Network, cut: Cut, folder: Path, *, onnx: bool = True) 
         notes=tuple(notes),
     )
     (folder / "split.json").write_text(json.dumps(asdict(found), indent=1) + "\n", encoding="utf-8")
-    if not found.difference <= 1e-4 * max(found.largest, 1e-30):
-        raise UserError(
-            f"{network.name} cut after {cut.name!r} is not what it was: head then tail differ by up to "
-            f"{found.difference:g} from outputs of up to {found.largest:g}; the files in {folder} are of no use"
-        )
+    for kind, difference, share in (
+        ("head then tail", found.difference, _TOLERANCE),
+        ("the ONNX files of head then tail", found.onnx_difference, _ONNX_TOLERANCE),
+    ):
+        if difference is not None and not difference <= share * max(found.largest, 1e-30):  # NaN is refused too
+            raise UserError(
+                f"{network.name} cut after {cut.name!r} is not what it was: {kind} differ by up to {difference:g} "
+                f"from outputs of up to {found.largest:g}; the files in {folder} are of no use"
+            )
     return found
 
 
-def _make(folder: Path) -> None:
+def _make(folder: Path, source: Path) -> None:
+    paths = [folder / name for name in ("head.pt2", "tail.pt2", "head.onnx", "tail.onnx")]
+    if source.resolve() in [path.resolve() for path in paths]:
+        raise UserError(f"the parts of {source} would be written over it; choose another --out than {folder}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "split.json").write_text("", encoding="utf-8")
+        for path in paths:  # of an earlier split
+            path.unlink(missing_ok=True)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise UserError(f"cannot write the parts into {folder}: {reason}; choose another --out") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import onnx
@@ -74,6 +74,43 @@ def test_parts_that_are_not_the_network_are_refused(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(parts, "_difference", lambda runs, source, whole: honest(runs, source, 2 * whole))
     with pytest.raises(UserError, match="is not what it was: head then tail differ by up to"):
         write_parts(network, network.cuts[3], tmp_path, onnx=False)
+
+
+@pytest.mark.parametrize("broken", [lambda values: 1.01 * values, lambda values: values * float("nan")])
+def test_onnx_files_that_are_not_the_network_are_refused(
+    broken: Callable[[torch.Tensor], torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files that give something else than torch's programs, which are as they should be."""
+    runner = parts._onnx_runner
+
+    def wrong(path: Path) -> parts.Run:
+        run = runner(path)
+        return lambda *inputs: tuple(map(broken, run(*inputs)))
+
+    monkeypatch.setattr(parts, "_onnx_runner", wrong)
+    network = load("lenet5")
+    with pytest.raises(
+        UserError, match="is not what it was: the ONNX files of head then tail differ by up to"
+    ) as caught:
+        write_parts(network, network.cuts[-1], tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_files_of_an_earlier_split_do_not_stay(tmp_path: Path) -> None:
+    network = load("lenet5", None, "block", merge=False)
+    (tmp_path / "notes.txt").write_text("mine")
+    write_parts(network, network.cuts[3], tmp_path)
+    second = write_parts(network, network.cuts[0], tmp_path, onnx=False)
+    assert {path.name for path in tmp_path.iterdir()} == {*second.files, "notes.txt"}
+
+
+def test_a_part_is_not_written_over_its_network(tmp_path: Path) -> None:
+    file = tmp_path / "tail.pt2"
+    torch.export.save(torch.export.export(build_module("lenet5"), (torch.rand(1, 1, 32, 32),)), file)
+    network, before = load(str(file)), file.read_bytes()
+    with pytest.raises(UserError, match="would be written over it; choose another --out"):
+        write_parts(network, network.cuts[-1], tmp_path, onnx=False)
+    assert file.read_bytes() == before
 
 
 def test_the_users_own_network_keeps_its_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
