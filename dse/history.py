@@ -102,7 +102,7 @@ def read_history(folder: Path) -> tuple[StudyResult, History | None, Effort]:
     for i, trial in enumerate(trials):
         seen.add(tuple(trial.indices[k] for k in own))
         met.append(len(seen))
-        if trial.metrics is not None and all(c.violation(trial.metrics) <= 0 for c in constraints):
+        if trial.meets(constraints):
             values[i] = trial.values(result.objectives)
     architectures = np.array(met, dtype=int)
     evaluations = np.arange(1, len(trials) + 1) if result.unit == "designs" else architectures * of_one

@@ -173,7 +173,7 @@ def ped_anova(trials: Sequence[Trial], question: Mapping[str, Any]) -> Importanc
                 distributions=dict(distributions),
             )
             for trial in trials
-            if trial.metrics is not None and all(c.violation(trial.metrics) <= 0 for c in constraints)
+            if trial.meets(constraints)
         ]
     )
     found = len(study.trials)

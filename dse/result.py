@@ -172,11 +172,7 @@ class StudyResult:
 def front_of(trials: Sequence[Trial], question: Mapping[str, Any]) -> Front:
     """The front of the feasible trials."""
     constraints = [parse_constraint(text) for text in question["constraints"]]
-    feasible = [
-        trial
-        for trial in trials
-        if trial.metrics is not None and all(c.violation(trial.metrics) <= 0 for c in constraints)
-    ]
+    feasible = [trial for trial in trials if trial.meets(constraints)]
     columns = tuple(feasible[0].metrics or ()) if feasible else tuple(question["objectives"])
     return Front.of(
         question["objectives"],

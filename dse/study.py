@@ -288,4 +288,8 @@ class Trial:
         return np.array([self.metrics[name] for name in objectives])
 
     def feasible(self, spec: StudySpec) -> bool:
-        return self.metrics is not None and all(v <= 0 for v in spec.violations(self.metrics))
+        return self.meets(spec.constraints)
+
+    def meets(self, constraints: Sequence[Constraint]) -> bool:
+        """Whether the design can exist and breaks none of these."""
+        return self.metrics is not None and all(c.violation(self.metrics) <= 0 for c in constraints)

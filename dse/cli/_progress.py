@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.progress import Progress
 
-from dse.console import console
+from dse.console import console, now_and_then
 
 __all__ = ["counting"]
-
-LINE_SECONDS = 10.0
-"""How often a line is written where the output is no terminal."""
 
 
 @contextmanager
@@ -25,12 +21,10 @@ def counting(what: str) -> Iterator[Callable[[int, int], None]]:
             task = bar.add_task(what)
             yield lambda done, total: bar.update(task, completed=done, total=total)
         return
-    last = time.monotonic()
+    due = now_and_then()
 
     def line(done: int, total: int) -> None:
-        nonlocal last
-        if time.monotonic() - last > LINE_SECONDS:
-            last = time.monotonic()
+        if due():
             screen.print(f"{what}: {done} of {total}")
 
     yield line

@@ -15,7 +15,7 @@ from dse.cli._options import AsJson, Cache, open_memo
 from dse.cli._progress import counting
 from dse.cli.networks import NETWORK, parse_shape
 from dse.console import console
-from dse.files import write_atomic
+from dse.files import write_text
 from search_spaces.errors import UserError
 
 __all__ = ["register"]
@@ -79,7 +79,7 @@ def profile(
     if script is not None:
         from evaluators.edge.measured import script as text
 
-        _write(script, text(traced), "--script")
+        write_text(script, text(traced), "--script")
         typer.echo(f"{script}: copy it to the board, which needs Python 3.8, torch 2.0 and torchvision; then")
         typer.echo(f"    python3 {script.name} --out board.json --device cuda")
         return
@@ -91,7 +91,7 @@ def profile(
     if power_w is not None:
         found = {**found, "power_w": power_w, "power_from": "given"}
     if out is not None:
-        _write(out, json.dumps(found, indent=1) + "\n", "--out")
+        write_text(out, json.dumps(found, indent=1) + "\n", "--out")
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
@@ -122,7 +122,7 @@ def merge(
     if len(files) < 2:
         raise UserError("merge takes two or more profiles")
     merged = profiles.merge([profiles.read(name) for name in files])
-    _write(out, json.dumps(merged, indent=1) + "\n", "--out")
+    write_text(out, json.dumps(merged, indent=1) + "\n", "--out")
     typer.echo(f"{out}: {len(merged['cuts'])} cuts in mode {', '.join(merged['cut_modes'])}")
 
 
@@ -219,11 +219,3 @@ def _share(text: str) -> float:
         return float(text.rstrip("% ")) / (100 if text.rstrip().endswith("%") else 1)
     except ValueError:
         raise UserError(f"a precision is a share such as 2% or 0.02, not {text!r}") from None
-
-
-def _write(path: Path, text: str, option: str) -> None:
-    write_atomic(path, lambda temporary: _fill(temporary, text), option)
-
-
-def _fill(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,8 +17,6 @@ __all__ = ["register"]
 
 _ROWS = 20
 """Rows of a table on the screen; --json has them all."""
-
-_LINE_SECONDS = 10.0
 
 
 def register(app: typer.Typer) -> None:
@@ -49,15 +46,14 @@ def _verify(
     paretocut verify results/squeezenet-exact-s1 --designs 10
     """
     from dse.cli._script import question_in, spec_of
+    from dse.console import now_and_then
     from dse.result import read_result
     from dse.verify import verify
 
-    shown = time.monotonic()
+    due = now_and_then()
 
     def progress(tool: str, done: int, total: int) -> None:
-        nonlocal shown
-        if time.monotonic() - shown > _LINE_SECONDS:
-            shown = time.monotonic()
+        if due():
             typer.echo(f"{tool}: {done:,} of {total:,} layers", err=True)
 
     result = read_result(folder)

@@ -6,12 +6,9 @@ import time
 
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from dse.console import console
+from dse.console import console, now_and_then
 
 __all__ = ["StudyProgress"]
-
-LINE_SECONDS = 10.0
-"""How often a line is written where the output is no terminal."""
 
 
 class StudyProgress:
@@ -26,11 +23,13 @@ class StudyProgress:
         self._front: int | None = None
         self._hits: int | None = None
         self._mapping = ""
-        self._started = self._last_line = time.monotonic()
+        self._started = time.monotonic()
+        self._due = now_and_then()
 
     def start(self, what: str, total: int, done: int) -> None:
         self._what, self._total, self._before, self._done = what, total, done, done
-        self._started = self._last_line = time.monotonic()
+        self._started = time.monotonic()
+        self._due = now_and_then()
         if done:
             self.note(f"{done:,} designs of an earlier run are taken over")
         if self._console.is_terminal and done < total:
@@ -67,8 +66,7 @@ class StudyProgress:
     def _show(self) -> None:
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=self._done, status=self._status())
-        elif not self._console.is_terminal and time.monotonic() - self._last_line > LINE_SECONDS:
-            self._last_line = time.monotonic()
+        elif not self._console.is_terminal and self._due():
             self._console.print(f"{self._what}: {self._status()}")
 
     def _status(self) -> str:
