@@ -2,8 +2,8 @@
 
 The files are v0.3 YAML as the tool reads it (`architecture`, constraints, components, perhaps `mapper`, `ERT` and
 `ART`); the problem of every layer is ours. Without an `ERT` the tool asks Accelergy, whose made-up figures (1 pJ,
-1 µm²) are an error. Figures are the tool's own: no voltage scaling, no leakage, and layers without multiply-accumulates cost
-nothing.
+1 µm²) are an error. Figures are the tool's own: no voltage scaling, no leakage, and layers without
+multiply-accumulates cost nothing.
 """
 
 from __future__ import annotations
