@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from search_spaces.errors import UserError, unknown
+from search_spaces.errors import UserError, reason, unknown
 
 __all__ = ["Imported", "Unused", "read_config", "script_text"]
 
@@ -169,8 +169,10 @@ def read_config(path: Path) -> Imported:
     """Read a configuration of any release. Raises UserError for what is no such file or has no sensor node."""
     try:
         data = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"cannot read {path} as YAML: {' '.join(str(error).split())}") from None
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {reason(error)}") from None
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"cannot read {path} as YAML: {reason(error)}") from None
     top = _Section("", data)
     notes: list[str] = []
     network, shape = _network(top)

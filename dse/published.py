@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search_spaces.errors import UserError
+from search_spaces.errors import UserError, reason
 
 if TYPE_CHECKING:
     from dse.result import StudyResult
@@ -56,7 +56,7 @@ def read_published(path: Path) -> tuple[PublishedPoint, ...]:
         with path.open(newline="") as file:
             rows = list(csv.DictReader(file, delimiter=";"))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"cannot read {path}: {error}") from None
+        raise UserError(f"cannot read {path}: {reason(error)}") from None
     missing = [name for name in ("Layer", *_COLUMNS.values()) if not rows or name not in rows[0]]
     if missing:
         raise UserError(f"{path} has no column {missing[0]!r}; CNNParted's tables per partitioning point have it")

@@ -45,6 +45,7 @@ def status_of(folder: Path, *, strict: bool = True) -> dict[str, Any]:
         "seed": result.question.get("seed"),
         "state": state,
         "designs_visited": visited,
+        "visited": result.visited,
         "budget": budget,
         "budget_unit": result.unit,
         "space_size": result.space_size,
@@ -57,17 +58,20 @@ def status_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(header_style="bold")
     for heading in ("folder", "network", "algorithm", "seed", "state"):
         table.add_column(heading, overflow="fold", min_width=20 if heading == "folder" else None)
-    for heading in ("designs visited", "of", "front points"):
+    for heading in ("visited", "of", "front points"):
         table.add_column(heading, justify="right")
     for row in rows:
         if "error" in row:
             table.add_row(row["folder"], "", "", "", row["error"])
             continue
-        budget = row["budget"] if row["budget_unit"] == "designs" else None
-        total = max(min(budget or row["space_size"], row["space_size"]), row["designs_visited"])
+        budget, unit, visited = row["budget"], row["budget_unit"], row["visited"]
+        if unit == "designs" or budget is None or row["exact"]:
+            visited, unit = row["designs_visited"], "designs"
+            budget = min(budget or row["space_size"], row["space_size"]) if row["budget_unit"] == unit else None
+        total = max(budget or row["space_size"], visited)
         seed = "" if row["seed"] is None else str(row["seed"])
         table.add_row(
             row["folder"], row["network"], row["algorithm"], seed, row["state"],
-            f"{row['designs_visited']:,}", f"{total:,}", f"{row['front_size']:,}",
+            f"{visited:,} {unit}", f"{total:,}", f"{row['front_size']:,}",
         )  # fmt: skip
     return table

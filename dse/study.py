@@ -92,11 +92,16 @@ DEFAULT_CONSTRAINTS = (Constraint("link_utilisation", 1.0),)
 
 
 def parse_constraint(text: str) -> Constraint:
-    """The constraint that a user wrote.
+    """The constraint that a user wrote; a metric's name may end in another unit, as in `--where`.
 
     >>> parse_constraint("area_mm2 <= 3")
     Constraint(metric='area_mm2', maximum=3.0, minimum=None)
+    >>> str(parse_constraint("latency_ms<=30"))
+    'latency_s <= 0.03'
     """
+    from dse.where import unit_factor
+    from evaluators.costs import METRICS
+
     match = re.fullmatch(r"\s*([a-z0-9_]+)\s*([<>])=?\s*([-+0-9.eE]+)\s*", text)
     try:
         bound = float(match[3]) if match else None
@@ -104,7 +109,10 @@ def parse_constraint(text: str) -> Constraint:
         bound = None
     if match is None or bound is None:
         raise UserError(f"a constraint reads METRIC<=NUMBER or METRIC>=NUMBER, as in area_mm2<=3, not {text!r}")
-    return Constraint(match[1], maximum=bound) if match[2] == "<" else Constraint(match[1], minimum=bound)
+    factors = {name: unit_factor(name, match[1]) for name in METRICS}
+    metric, factor = next(((name, f) for name, f in factors.items() if f is not None), (match[1], 1.0))
+    bound /= factor
+    return Constraint(metric, maximum=bound) if match[2] == "<" else Constraint(metric, minimum=bound)
 
 
 GROWING = ("throughput_fps",)

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from search_spaces.errors import UserError, unknown
 from search_spaces.types import KnobValue
 
-__all__ = ["Condition", "parse_where"]
+__all__ = ["Condition", "parse_where", "unit_factor"]
 
 Design = Mapping[str, Any]
 Kind = Literal["number", "text", "truth"]
@@ -187,7 +187,7 @@ class _Checker:
         return part
 
     def _name(self, name: str) -> _Part:
-        found = [(known, _factor(known, name)) for known in (*self._metrics, *self._knobs)]
+        found = [(known, unit_factor(known, name)) for known in (*self._metrics, *self._knobs)]
         known, factor = next(((known, f) for known, f in found if f is not None), ("", 1.0))
         if not known:
             raise unknown("metric or knob", name, (*self._metrics, *self._knobs))
@@ -206,7 +206,7 @@ def _number(written: int | float) -> _Part:
     return _Part("number", lambda design: value)
 
 
-def _factor(known: str, name: str) -> float | None:
+def unit_factor(known: str, name: str) -> float | None:
     """What turns `known` into `name`, 1 or another unit (latency_s into latency_ms: 1000); None for another name."""
     if known == name:
         return 1.0

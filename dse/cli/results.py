@@ -54,7 +54,7 @@ def _front(
     where: Annotated[
         str | None,
         typer.Option(
-            help="Only designs that meet this, as in 'latency_ms<20 and area_mm2<3'; metrics and knobs by name.",
+            help="Only designs that meet this, as in 'latency_ms<20 and area_mm2<20'; metrics and knobs by name.",
             show_default="all",
         ),
     ] = None,
@@ -65,7 +65,7 @@ def _front(
 
     paretocut front results/squeezenet-exact-s1
 
-    paretocut front results/squeezenet-exact-s1 --pick knee --where "latency_ms<20 and area_mm2<3"
+    paretocut front results/squeezenet-exact-s1 --pick knee --where "latency_ms<20 and area_mm2<20"
     """
     from dse.result import read_result
 

@@ -55,7 +55,7 @@ TimeLimit = Annotated[
 Constraints = Annotated[
     list[str] | None,
     typer.Option(
-        "--constraint", help="A bound such as area_mm2<=3, in SI units (repeat).", show_default="the script's"
+        "--constraint", help="A bound such as area_mm2<=3 or latency_ms<=30 (repeat).", show_default="the script's"
     ),
 ]
 WarmStart = Annotated[
@@ -64,9 +64,7 @@ WarmStart = Annotated[
 ]
 AcceleratorModel = Annotated[
     str | None,
-    typer.Option(
-        help="mapper: ours, optimal; timeloop or zigzag: that tool.", show_default="what the script says"
-    ),
+    typer.Option(help="mapper: ours, optimal; timeloop or zigzag: that tool.", show_default="what the script says"),
 ]
 KeepRuns = Annotated[
     Path | None, typer.Option(help="Keep the inputs and outputs of every run of Timeloop here.", show_default="none")

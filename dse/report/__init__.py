@@ -166,7 +166,12 @@ def describe_hardware(knobs: Mapping[str, Any], searched: Collection[str]) -> st
     for knob, name in names.items():
         if knob in searched:
             text += f", {name} ×{knobs[knob]:g}"
-    for knob, name in {"input_buffer": "in", "weight_buffer": "w", "accum_buffer": "acc", "glb": "buffer"}.items():
+    for knob, name in {
+        "input_buffer": "in",
+        "weight_buffer": "w",
+        "accum_buffer": "acc",
+        "glb": "global buffer",
+    }.items():
         if knob in searched and knobs[knob] != TEMPLATE:
             text += f", {name} {knobs[knob]}"
     return text

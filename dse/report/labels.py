@@ -48,12 +48,12 @@ def number(value: float) -> str:
 
 
 def percent(share: float) -> str:
-    """A share of one, rounded down, so that only what is whole reads as 100 %.
+    """A share of one; only what is whole reads as 100 %.
 
-    >>> percent(0.99996), percent(1.0)
-    ('99.99 %', '100.00 %')
+    >>> percent(0.90909), percent(0.99996), percent(1.0)
+    ('90.91 %', '99.99 %', '100.00 %')
     """
-    return f"{np.floor(share * 1e4 + 1e-9) / 100:.2f} %"
+    return f"{min(round(share * 100, 2), 99.99) if share < 1 - 1e-13 else share * 100:.2f} %"
 
 
 def signed(change: float | None) -> str:

@@ -21,7 +21,7 @@ from evaluators.mapper.mapping import LevelLoops
 from evaluators.mapper.mapping import Mapping as LoopNest
 from search_spaces import accelerators
 from search_spaces.accelerators import DIMS, Architecture
-from search_spaces.errors import UserError
+from search_spaces.errors import UserError, reason
 from search_spaces.types import ConvShape, KnobValue
 
 __all__ = ["Difference", "GivenMapping", "Report", "compare", "read"]
@@ -66,7 +66,7 @@ def read(path: Path) -> Iterator[GivenMapping]:
     try:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read mappings from {path}: {error}") from None
+        raise UserError(f"cannot read mappings from {path}: {reason(error)}") from None
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
@@ -89,6 +89,8 @@ def read(path: Path) -> Iterator[GivenMapping]:
             )
             if given.accepted:
                 _check_counts(data)
+        except json.JSONDecodeError:
+            raise UserError(f"{path}, line {number} is no recorded mapping: every line is a JSON object") from None
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"{path}, line {number} is no recorded mapping: {type(error).__name__} {error}") from None
         yield given

@@ -181,7 +181,7 @@ def _from_factory(name: str, device: str) -> nn.Module:
     module, function = _user_module(name), name.partition(":")[2]
     factory = getattr(module, function, None)
     if not callable(factory):
-        raise unknown(f"function in {module.__name__}", function, [n for n in vars(module) if n[0] != "_"])
+        raise unknown(f"function in {module.__name__}", function, _factories(module))
     try:
         with torch.inference_mode(False), torch.device(device):
             network = factory()
@@ -192,6 +192,15 @@ def _from_factory(name: str, device: str) -> nn.Module:
     if not isinstance(network, torch.nn.Module):
         raise UserError(f"{name}() must return a torch.nn.Module, not {type(network).__name__}")
     return network.eval().to(device)
+
+
+def _factories(module: ModuleType) -> list[str]:
+    """What a module defines itself and one can call; not what it imports."""
+    return [
+        name
+        for name, value in vars(module).items()
+        if name[0] != "_" and callable(value) and getattr(value, "__module__", None) == module.__name__
+    ]
 
 
 @lru_cache(maxsize=1)

@@ -255,6 +255,11 @@ def test_status_lists_studies(
     assert both == rows, "a folder of studies stands for them"
     status, _, errors = paretocut(capsys, "front", str(results))
     assert status == 2 and f"name one of {results / 'exact'}, {results / 'random'}" in errors
+    spec = fakes.spec("memetic", space=fakes.small_space())
+    run_study(spec, results / "memetic", budget=3, evaluator=fakes.FakeEvaluator())
+    (row,) = json.loads(paretocut(capsys, "status", str(results / "memetic"), "--json")[1])
+    assert (row["visited"], row["budget_unit"]) == (3, "architectures") and row["designs_visited"] == 3 * 36
+    assert "3 architectures" in " ".join(paretocut(capsys, "status", str(results / "memetic"))[1].split())
     monkeypatch.chdir(results)
     assert "no studies" in paretocut(capsys, "status")[1]
     (results / "results").mkdir()

@@ -290,6 +290,20 @@ def test_rows_written_at_once_are_those_of_optuna_s_own_way(tmp_path: Path) -> N
         assert age.total_seconds() < 600, "times are in the reader's own time zone"
 
 
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [
+        ("latency_ms<=30", "latency_s <= 0.03"),
+        ("sensor_energy_uj <= 2500", "sensor_energy_j <= 0.0025"),
+        ("sensor_memory_kib<=512", "sensor_memory_bytes <= 524288"),
+        ("sensor_power_mw<88", "sensor_power_w <= 0.088"),
+        ("throughput_fps >= 25", "throughput_fps >= 25"),
+    ],
+)
+def test_a_bound_may_be_in_another_unit(text: str, stored: str) -> None:
+    assert str(parse_constraint(text)) == stored
+
+
 @given(st.floats(1e-12, 1e12), st.booleans())
 def test_a_constraint_is_read_back_to_the_last_digit(bound: float, upper: bool) -> None:
     constraint = Constraint("latency_s", maximum=bound) if upper else Constraint("latency_s", minimum=bound)
