@@ -2,8 +2,8 @@
 
 The files are v0.3 YAML as the tool reads it (`architecture`, constraints, components, perhaps `mapper`, `ERT` and
 `ART`); the problem of every layer is ours. Without an `ERT` the tool asks Accelergy, whose made-up figures (1 pJ,
-1 µm²) are an error. Figures are the tool's own: no voltage scaling, no leakage, and layers without
-multiply-accumulates cost nothing.
+1 µm²) are an error; with one, figures do not follow the sizes that our knobs set, and say so. Figures are the tool's
+own: no voltage scaling, no leakage, and layers without multiply-accumulates cost nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -35,6 +35,8 @@ __all__ = ["OwnFiles", "OwnSensor"]
 
 _TARGET = re.compile(r"(\w+)\.([\w-]+)")
 _RANGE = re.compile(r"\[0\.\.\d+\]$")
+_COUNTS = ("instances", "meshX", "meshY")
+"""Attributes that change how many there are of a component, not the energy and area of one."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,18 @@ class OwnFiles:
             found[target] = int(total) if total == int(total) else total
         return found
 
+    @property
+    def entries(self) -> frozenset[str]:
+        """What the files hold: architecture, ERT and so on. Raises UserError for a component that they do not have."""
+        for target, _ in self.bind:
+            _parts(self._whole["architecture"], target)
+        return frozenset(self._whole)
+
+    @property
+    def unpriced(self) -> tuple[str, ...]:
+        """Bound attributes that figures would have to follow, which a table in the files cannot."""
+        return tuple(target for target, _ in self.bind if target.split(".")[1] not in _COUNTS)
+
     def document(self, knobs: Mapping[str, KnobValue]) -> dict[str, Any]:
         """All files as one input with the knobs' values in it. Raises UserError for files that do not fit together."""
         whole = deepcopy(self._whole)
@@ -129,14 +143,10 @@ def _factor(word: str, knobs: Mapping[str, KnobValue], target: str) -> KnobValue
 def _set(architecture: Any, target: str, value: int | float | str) -> None:
     """Set an attribute of a component, or the range in its name."""
     component, attribute = target.split(".")
-    parts = list(_components(architecture))
-    chosen = [part for part in parts if _RANGE.sub("", str(part["name"])) == component]
-    if not chosen:
-        raise unknown("component of the architecture", component, {_RANGE.sub("", str(part["name"])) for part in parts})
     instances = int(value) if isinstance(value, int | float) and float(value).is_integer() else 0
     if attribute == "instances" and instances < 1:
         raise UserError(f"{target} is a number of instances, 1 or more, not {value!r}; bind it to other knobs")
-    for part in chosen:
+    for part in _parts(architecture, target):
         if attribute == "instances" and _RANGE.search(str(part["name"])):
             part["name"] = f"{component}[0..{instances - 1}]"
             continue
@@ -144,6 +154,16 @@ def _set(architecture: Any, target: str, value: int | float | str) -> None:
         if not isinstance(attributes, dict):
             raise UserError(f"the attributes of {component} should be names and values, not {attributes!r}")
         part["attributes"] = {**attributes, attribute: value}  # one of its own: YAML's aliases share theirs
+
+
+def _parts(architecture: Any, target: str) -> list[dict[str, Any]]:
+    """The nodes of the tree that have the name of the target's component. Raises UserError where there are none."""
+    component = target.split(".")[0]
+    parts = list(_components(architecture))
+    chosen = [part for part in parts if _RANGE.sub("", str(part["name"])) == component]
+    if not chosen:
+        raise unknown("component of the architecture", component, {_RANGE.sub("", str(part["name"])) for part in parts})
+    return chosen
 
 
 def _components(node: Any) -> Iterator[dict[str, Any]]:
@@ -172,11 +192,12 @@ class OwnSensor:
         self._tool = tool or Timeloop(memo)
         self._mapper = self._tool.tool(MAPPER)
         self._search = SearchSettings(settings.mapping)
-        given = files.document(_AnyKnob())
+        given = files.entries
         if ("ERT" in given) != ("ART" in given):
             raise UserError("files with an ERT need an ART, and the other way round: or leave both to Accelergy")
         self._energies_from = "files" if "ERT" in given else _accelergy()
         self._areas_um2: dict[Architecture, float] = {}
+        self._at_1_hz: dict[tuple[int, Architecture], tuple[Network, LayerCosts]] = {}
 
     @property
     def version(self) -> str:
@@ -203,6 +224,17 @@ class OwnSensor:
         picks: Mapping[int, int] | None = None,
     ) -> LayerCosts:
         """Energy and latency of every layer at a clock; the DRAM is the files' own."""
+        costs = self._costs_at_1_hz(network, architecture)
+        return replace(costs, latency_s=costs.cycles / clock_hz)
+
+    def _costs_at_1_hz(self, network: Network, architecture: Architecture) -> LayerCosts:
+        """The answers of one network on one architecture, looked up once: clocks only divide them."""
+        key = (id(network), architecture)
+        if key not in self._at_1_hz:  # the network is kept, so that its id is not given to another
+            self._at_1_hz[key] = network, self._look_up(network, architecture)
+        return self._at_1_hz[key][1]
+
+    def _look_up(self, network: Network, architecture: Architecture) -> LayerCosts:
         costed = self._costed(network)
         found = self._run([(shape.one_group, architecture) for _, shape in costed])
         energy_j, dram_j, cycles, compute = (np.zeros(len(network.layers)) for _ in range(4))
@@ -223,14 +255,14 @@ class OwnSensor:
             compute[i] = output["compute_cycles"] * shape.groups
         return LayerCosts(
             energy_j=energy_j,
-            latency_s=cycles / clock_hz,
+            latency_s=cycles,
             cycles=cycles,
             compute_cycles=compute,
             dynamic_j=energy_j - dram_j,
             dram_j=dram_j,
             leakage_j=np.zeros(len(network.layers)),
             supply_v=float("nan"),
-            provenance="own table" if self._energies_from == "files" else "Accelergy",
+            provenance=self._provenance,
             unmapped=unmapped,
             simulator=self._mapper.says,
             warnings=warnings,
@@ -240,14 +272,15 @@ class OwnSensor:
         self, network: Network, architecture: Architecture, places: Sequence[tuple[float, str]]
     ) -> LayerGrid:
         """The layers at several clocks; each mapped once."""
-        at = [self.layer_costs(network, architecture, clock_hz, dram) for clock_hz, dram in places]
+        costs = self._costs_at_1_hz(network, architecture)
+        clocks_hz = np.array([clock_hz for clock_hz, _ in places])
         return LayerGrid(
-            energy_j=np.array([costs.energy_j for costs in at]),
-            latency_s=np.array([costs.latency_s for costs in at]),
+            energy_j=np.tile(costs.energy_j, (len(places), 1)),
+            latency_s=costs.cycles / clocks_hz[:, None],
             area_mm2=np.full(len(places), self.area_mm2(architecture, places[0][0])),
             sizes=np.ones((len(places), len(network.layers)), dtype=np.int64),
             illegal=(None,) * len(places),
-            unmapped=at[0].unmapped,
+            unmapped=dict(costs.unmapped),
         )
 
     def layer_fronts(self, network: Network, architecture: Architecture, clock_hz: float, dram: str) -> LayerFronts:
@@ -264,6 +297,13 @@ class OwnSensor:
                 raise IllegalDesign(*answer["illegal"])
         return self._areas_um2[architecture] * 1e-6
 
+    @property
+    def _provenance(self) -> str:
+        if self._energies_from != "files":
+            return "Accelergy"
+        fixed = self.files.unpriced
+        return f"own table (does not follow {', '.join(fixed)})" if fixed else "own table"
+
     def _costed(self, network: Network) -> list[tuple[int, ConvShape]]:
         convolutions_only = self.settings.operators == "conv"
         return [
@@ -278,10 +318,10 @@ class OwnSensor:
         workers: int = 1,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[dict[str, Any]]:
+        documents = {a: self.files.document(dict(a.parameters)) for a in dict.fromkeys(a for _, a in wanted)}
         inputs = []
         for shape, architecture in wanted:
-            document = self.files.document(dict(architecture.parameters))
-            document |= problem(shape, bounds(shape))
+            document = documents[architecture] | problem(shape, bounds(shape))
             document.setdefault("mapper", mapper_section(self._search))
             layer = " ".join(f"{dim}={n}" for dim, n in bounds(shape).items())
             inputs.append((f"{layer} on {', '.join(self.files.files)}", to_yaml(document)))
@@ -294,16 +334,6 @@ class OwnSensor:
 
 _SMALL = ConvShape(N=1, C=4, M=4, P=4, Q=4, R=1, S=1)
 """A layer that is run for the area alone."""
-
-
-class _AnyKnob(dict[str, KnobValue]):
-    """Every knob as 1: for looking at files before any design is known."""
-
-    def __contains__(self, key: object) -> bool:
-        return isinstance(key, str) and key.isidentifier()
-
-    def __missing__(self, key: str) -> KnobValue:
-        return 1
 
 
 def _accelergy() -> str:

@@ -53,12 +53,15 @@ def test_figures_are_the_tools(stand_in: StandIn, tmp_path: Path) -> None:
     assert costs.dram_j[0] == pytest.approx(2 * 60125696e-12)
     assert costs.latency_s[0] == 2 * 110889 / 200e6
     assert costs.energy_j[1] == 0, "the pool has no multiply-accumulates"
-    assert costs.energy_provenance([0]).startswith("own table, counts by timeloop-mapper (sha256 ")
+    sizes = "PEAccuBuffer.entries, GlobalBuffer.entries"
+    assert costs.provenance == f"own table (does not follow {sizes})", "a larger buffer is free with a fixed table"
+    assert costs.energy_provenance([0]).startswith(f"{costs.provenance}, counts by timeloop-mapper (sha256 ")
     assert sensor.area_mm2(SIMBA, 200e6) == pytest.approx(price(SIMBA, "timeloop-be27768").area_mm2, rel=1e-9)
     assert len(stand_in.folders) == 1
     grid = sensor.layer_grid(NETWORK, SIMBA, [(200e6, "lpddr4"), (100e6, "lpddr4")])
     assert np.array_equal(grid.latency_s[1], 2 * grid.latency_s[0])
-    assert np.array_equal(grid.energy_j[0], costs.energy_j)
+    assert np.array_equal(grid.energy_j, [costs.energy_j] * 2)
+    assert np.array_equal(sensor.layer_costs(NETWORK, SIMBA, 100e6, "lpddr4").latency_s, grid.latency_s[1])
     assert grid.area_mm2[0] == sensor.area_mm2(SIMBA, 200e6)
 
 
@@ -134,6 +137,25 @@ def test_changed_files_are_another_question(stand_in: StandIn, tmp_path: Path) -
     system = System(NETWORK, SystemSettings(sensor=settings(first)), Memo())
     stored = system.fingerprint()["settings"]["sensor"]["timeloop_files"]
     assert stored["content"] == first.content
+
+
+def test_answers_are_looked_up_once_for_all_clocks(
+    stand_in: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in.does("simba_like_00")
+    sensor = OwnSensor(settings(own_files(tmp_path)), Memo())
+    first = sensor.layer_costs(NETWORK, SIMBA, 200e6, "lpddr4")
+    sensor.area_mm2(SIMBA, 200e6)
+    monkeypatch.setattr(sensor, "_run", lambda *_: pytest.fail("looked up again"))
+    sensor.layer_grid(NETWORK, SIMBA, [(1e6 * n, "lpddr4") for n in range(1, 50)])
+    assert np.array_equal(2 * sensor.layer_costs(NETWORK, SIMBA, 400e6, "hbm2").latency_s, first.latency_s)
+
+
+def test_a_table_follows_numbers_of_instances(stand_in: StandIn, tmp_path: Path) -> None:
+    """Only sizes need another table."""
+    stand_in.does("simba_like_00")
+    files = own_files(tmp_path, (("PEAccuBuffer.instances", "pe_cols"), ("PEAccuBuffer.meshX", "pe_cols")))
+    assert OwnSensor(settings(files), Memo()).layer_costs(NETWORK, SIMBA, 1e8, "lpddr4").provenance == "own table"
 
 
 def test_files_are_read_once(tmp_path: Path) -> None:
