@@ -59,7 +59,7 @@ def status_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     for heading in ("folder", "network", "algorithm", "seed", "state"):
         table.add_column(heading, overflow="fold", min_width=20 if heading == "folder" else None)
     for heading in ("visited", "of", "front points"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=heading == "visited")
     for row in rows:
         if "error" in row:
             table.add_row(row["folder"], "", "", "", row["error"])

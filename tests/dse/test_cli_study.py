@@ -244,6 +244,8 @@ def test_figures_of_a_batch_say_so(results: Path, capsys: pytest.CaptureFixture[
 def test_status_lists_studies(
     results: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from dse.report import write_results
+
     rows: list[dict[str, Any]] = json.loads(
         paretocut(capsys, "status", str(results / "exact"), str(results / "random"), "--json")[1]
     )
@@ -256,7 +258,7 @@ def test_status_lists_studies(
     status, _, errors = paretocut(capsys, "front", str(results))
     assert status == 2 and f"name one of {results / 'exact'}, {results / 'random'}" in errors
     spec = fakes.spec("memetic", space=fakes.small_space())
-    run_study(spec, results / "memetic", budget=3, evaluator=fakes.FakeEvaluator())
+    run_study(spec, results / "memetic", budget=3, evaluator=fakes.FakeEvaluator(), finish=write_results)
     (row,) = json.loads(paretocut(capsys, "status", str(results / "memetic"), "--json")[1])
     assert (row["visited"], row["budget_unit"]) == (3, "architectures") and row["designs_visited"] == 3 * 36
     assert "3 architectures" in " ".join(paretocut(capsys, "status", str(results / "memetic"))[1].split())
