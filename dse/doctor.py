@@ -94,15 +94,6 @@ def _postgresql() -> tuple[bool, str]:
     return works, f"driver {says}; whether a server answers shows when a study is stored there" if works else says
 
 
-def _browser() -> tuple[bool, str]:
-    import webbrowser
-
-    try:
-        return True, webbrowser.get().__class__.__name__
-    except webbrowser.Error as error:
-        return False, str(error)
-
-
 BACKENDS = (
     Backend("timeloop-mapper", "--accelerator-model timeloop, verify", _timeloop("timeloop-mapper"), _TIMELOOP),
     Backend("timeloop-model", "verify", _timeloop("timeloop-model"), _TIMELOOP),
@@ -131,11 +122,5 @@ BACKENDS = (
         "Optuna studies in a database that several machines share",
         _postgresql,
         "pip install 'paretocut[postgresql]', and name the database: --storage postgresql://user@host/database",
-    ),
-    Backend(
-        "browser",
-        "looking at HTML reports",
-        _browser,
-        "install any browser, or set the environment variable BROWSER; the files open elsewhere as well",
     ),
 )

@@ -34,7 +34,8 @@ class Export:
 def export_optuna(folder: Path, out: Path | None = None) -> Export:
     """Write the study in `folder` as an Optuna study into the file `out`, by default `optuna.db` beside it.
 
-    An earlier copy of the same study is replaced; any other file is refused, and so is a study that is Optuna's.
+    An earlier copy of the same study is replaced; any other file is refused, and so are a folder that is not there
+    and a study that is Optuna's.
     """
     store = read_store(folder)
     try:
@@ -48,6 +49,8 @@ def export_optuna(folder: Path, out: Path | None = None) -> Export:
     path = out or folder / "optuna.db"
     if path.exists() and not _is_copy(path, fingerprint(question)):
         raise UserError(f"{path} is there and no copy of this study; choose another --out")
+    if not path.parent.is_dir():
+        raise UserError(f"there is no folder {path.parent} to write {path.name} into; choose another --out")
     make_folder(path.parent)
     OptunaFile.create(path, question, trials, name=name, replace=True).close()
     return Export(path, name, _address(path), len(trials))

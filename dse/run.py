@@ -151,6 +151,10 @@ def run_study(
     if algorithm.storage != "optuna" and (adopt or storage is not None):
         option = "--adopt" if adopt else "--storage"
         raise UserError(f"{option} is for the optuna-* algorithms, not {spec.algorithm}; choose another --algorithm")
+    if storage is not None and not out.exists():
+        from dse.store_url import check_storage  # takes a second
+
+        check_storage(storage)
     started = time.monotonic()
     progress = progress or Silent()
     interrupts = interrupts or Interrupts()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import optuna
     import sqlalchemy
 
-__all__ = ["REMEMBERED", "open_url", "remember", "remembered", "without_password"]
+__all__ = ["REMEMBERED", "check_storage", "open_url", "remember", "remembered", "without_password"]
 
 REMEMBERED = "storage.json"
 PASSWORDS = ("password", "passwd", "sslpassword")
@@ -76,6 +76,13 @@ def remembered(folder: Path) -> str | None:
 def remember(folder: Path, url: str) -> None:
     if remembered(folder) is None:
         write_json(folder / REMEMBERED, {"storage": without_password(url), "study_name": folder.resolve().name})
+
+
+def check_storage(url: str) -> None:
+    """Raises UserError for a storage that cannot be opened, before a folder is made for it."""
+    label = without_password(url)
+    with explained(label):
+        _storage(url, label, there=False)
 
 
 def open_url(

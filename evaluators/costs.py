@@ -109,7 +109,10 @@ class NodeItem:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A design point with everything it costs."""
+    """A design point with everything it costs.
+
+    `supply_v` is the accelerator's supply at this clock, None where the figures are a tool's and say none.
+    """
 
     point: DesignPoint
     figures: tuple[Figure, ...]
@@ -117,6 +120,7 @@ class Evaluation:
     links: tuple[LinkItem, ...]
     nodes: tuple[NodeItem, ...]
     components: tuple[ComponentItem, ...] = ()
+    supply_v: float | None = None
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -133,6 +137,7 @@ class Evaluation:
         return {
             "knobs": dict(self.point.knobs),
             "indices": list(self.point.indices),
+            "supply_v": self.supply_v,
             "metrics": {f.name: None if "unknown" in f.provenance else f.value for f in self.figures},
             "units": {figure.name: figure.unit for figure in self.figures},
             "provenance": self.provenance,

@@ -390,6 +390,7 @@ class System:
                 ),
             ),
             components=component_items(self.network, costs, before, dram),
+            supply_v=costs.supply_v if isfinite(costs.supply_v) else None,
         )
 
     # all design points of one architecture

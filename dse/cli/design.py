@@ -94,9 +94,13 @@ def evaluate(
             help="The edge node: a device, measured:cpu or :cuda, profile:FILE, or accelerator:simba_like,pe_cols=8."
         ),
     ] = "roofline:jetson-tx2",
-    edge_runs: Annotated[int, typer.Option(help="Runs of which a measured edge node takes the median.")] = 1000,
+    edge_runs: Annotated[
+        int | None, typer.Option(help="Runs of which a measured edge node takes the median.", show_default="1000")
+    ] = None,
     edge_threads: Annotated[int | None, typer.Option(help="Threads of a measured edge node.")] = None,
-    edge_method: Annotated[str, typer.Option(help="How an edge node is measured: segments or suffix.")] = "segments",
+    edge_method: Annotated[
+        str | None, typer.Option(help="How an edge node is measured: segments or suffix.", show_default="segments")
+    ] = None,
     edge_power_w: Annotated[
         float | None, typer.Option(help="Power of the edge node in watts.", show_default="the device's own")
     ] = None,
@@ -136,8 +140,13 @@ def evaluate(
         )
     if metric != "pareto" and mapping_point is not None:
         raise UserError("--mapping-point is one of the many mappings that --metric pareto keeps: add --metric pareto")
+    measuring = {"--edge-runs": edge_runs, "--edge-threads": edge_threads, "--edge-method": edge_method}
+    useless = [option for option, value in measuring.items() if value is not None]
+    if useless and not edge.startswith("measured:"):
+        raise UserError(f"{', '.join(useless)}: only for an edge node that is measured, not {edge}; leave it out")
     choices: dict[str, Any] = {"mapping": metric, "operators": operators, "dvfs": dvfs, "factors": factors}
-    words: dict[str, Any] = {"framing": framing, "phy_energy": phy_energy, "cut_mode": mode, "method": edge_method}
+    words: dict[str, Any] = {"framing": framing, "phy_energy": phy_energy, "cut_mode": mode}
+    words["method"] = edge_method or "segments"
     words["accelerator_model"] = accelerator_model  # all checked where they go
     settings = SystemSettings(
         sensor=SensorSettings(**choices, accelerator_model=words["accelerator_model"]),
@@ -147,7 +156,7 @@ def evaluate(
         frame_rate_fps=frame_rate_fps,
         tensor_bits=tensor_bits,
         edge=edge,
-        edge_runs=edge_runs,
+        edge_runs=1000 if edge_runs is None else edge_runs,
         edge_threads=edge_threads,
         edge_method=words["method"],
         edge_power_w=edge_power_w,
@@ -192,7 +201,8 @@ def _show(network: Network, settings: SystemSettings, evaluation: Evaluation, ed
     out.print(
         f"{settings.frame_rate_fps:g} {frames}/s, {settings.tensor_bits}-bit tensors (accuracy is not modelled), "
         f"framing {settings.framing}, PHY energy {settings.phy_energy}, mapping metric {settings.sensor.mapping}, "
-        f"{settings.sensor.factors} factors, dvfs {settings.sensor.dvfs}",
+        f"{settings.sensor.factors} factors, dvfs {settings.sensor.dvfs}"
+        + ("" if evaluation.supply_v is None else f": the accelerator's supply is {evaluation.supply_v:.3f} V"),
         markup=False,
     )
     out.print()

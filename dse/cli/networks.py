@@ -60,8 +60,12 @@ def cuts(
             "where several are."
         ),
     ] = "block",
-    tensors: Annotated[int, typer.Option(help="In mode frontier, the most tensors that may cross.")] = 4,
-    max_cuts: Annotated[int, typer.Option(help="In mode frontier, the most cuts that are kept.")] = 1000,
+    tensors: Annotated[
+        int | None, typer.Option(help="In mode frontier, the most tensors that may cross.", show_default="4")
+    ] = None,
+    max_cuts: Annotated[
+        int | None, typer.Option(help="In mode frontier, the most cuts that are kept.", show_default="1000")
+    ] = None,
     bits: Annotated[int, typer.Option(help="Width of an element on the link, in bits.")] = 16,
     merge: Annotated[
         bool,
@@ -79,6 +83,9 @@ def cuts(
 
     if bits < 1:
         raise UserError(f"an element has at least 1 bit on the link, not {bits}; the default is 16")
+    if mode != "frontier" and (tensors is not None or max_cuts is not None):
+        raise UserError(f"--tensors and --max-cuts are for --mode frontier, not for mode {mode}; leave them out")
+    tensors, max_cuts = 4 if tensors is None else tensors, 1000 if max_cuts is None else max_cuts
     cut_mode: Any = mode  # load refuses what is no mode
     traced = load(network, None if input_ is None else parse_shape(input_), cut_mode, merge, tensors, max_cuts)
     if as_json:

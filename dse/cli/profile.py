@@ -77,6 +77,8 @@ def profile(
     words: Any = mode  # checked where it goes
     traced = load(network, None if input_ is None else parse_shape(input_), words)
     if script is not None:
+        if out is not None:
+            raise UserError("--script measures nothing, so there is nothing for --out; it is the script that takes one")
         from evaluators.edge.measured import script as text
 
         write_text(script, text(traced), "--script")
@@ -92,6 +94,7 @@ def profile(
         found = {**found, "power_w": power_w, "power_from": "given"}
     if out is not None:
         write_text(out, json.dumps(found, indent=1) + "\n", "--out")
+    _warn_if_unsteady(found)
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
@@ -110,6 +113,7 @@ def show(files: Files, as_json: AsJson = False) -> None:
         return
     for one in found:
         _show(one)
+        _warn_if_unsteady(one)
 
 
 def merge(
@@ -161,11 +165,17 @@ def calibrate(
     mode: Any = measured["cut_modes"][0]
     traced = load(measured["network"], tuple(measured["input"]), mode)
     found = fit(traced, known, files.edge_profile(measured, traced, file))
+    _warn_if_unsteady(measured)
     if as_json:
         typer.echo(json.dumps(found.to_json(), indent=2))
         return
     screen = console()
-    screen.print(f"{device} fitted to {measured['network']} on {measured['device']}", markup=False)
+    screen.print(
+        f"{device} fitted to {measured['network']}; the profile is of {measured['device']}, and the factors are "
+        f"{device}'s only if that is one",
+        markup=False,
+        soft_wrap=True,
+    )
     factors = Table("factor", *_right("in the file", "fitted"), box=None)
     for name, unit in (("compute_efficiency", ""), ("bandwidth_efficiency", ""), ("launch_overhead_s", "µs")):
         scale = 1e6 if unit else 1.0
@@ -186,6 +196,17 @@ def calibrate(
         f"search_spaces/devices/{device.replace('-', '_')}.py, with where they come from",
         soft_wrap=True,
     )
+
+
+def _warn_if_unsteady(found: Mapping[str, Any]) -> None:
+    from evaluators.edge import files
+
+    if unsteady := files.unsteady(found):
+        typer.echo(
+            f"not steady: at {len(unsteady)} of {len(found['cuts'])} cuts the interquartile range is above "
+            f"{files.STEADY:.0%} of the median; measure again on an idle machine",
+            err=True,
+        )
 
 
 def _show(found: Mapping[str, Any]) -> None:

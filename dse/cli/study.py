@@ -193,6 +193,8 @@ def _study(
     spec = _asked(spec_of(question), options)
     out = options.out or RESULTS / f"{script.stem}-{spec.algorithm}-s{spec.seed}"
     exact = spec.algorithm == "exact"
+    if options.budget is not None and options.budget < 1:
+        raise UserError(f"--budget is a number of at least 1, not {options.budget}")
     if exact and options.budget is not None:
         typer.echo("exact visits the whole space: --budget is not used", err=True)
     budget = options.budget if options.budget is not None else algorithms.load(spec.algorithm).budget

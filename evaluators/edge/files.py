@@ -14,7 +14,11 @@ from evaluators.edge.profile import EdgeProfile
 from search_spaces.errors import UserError, unknown
 from search_spaces.types import Network
 
-__all__ = ["differences", "edge_profile", "merge", "read", "shipped"]
+__all__ = ["STEADY", "differences", "edge_profile", "merge", "read", "shipped", "unsteady"]
+
+STEADY = 0.25
+"""Up to this interquartile range, as a share of the median, single runs are called steady."""
+
 
 _FIELDS: Mapping[str, type | tuple[type, ...]] = {
     "network": str, "input": list, "cut_modes": list, "device": str, "method": str, "environment": dict, "cuts": list,
@@ -50,6 +54,11 @@ def read(name: str | Path) -> dict[str, Any]:
     if problem:
         raise UserError(f"{name} is no profile of an edge node: {problem}")
     return dict(profile)
+
+
+def unsteady(profile: Mapping[str, Any]) -> tuple[str, ...]:
+    """The cuts whose single runs are spread too far for their median to say much."""
+    return tuple(cut["name"] for cut in profile["cuts"] if cut["iqr_s"] > STEADY * cut["latency_s"])
 
 
 def _problem(profile: Any) -> str:

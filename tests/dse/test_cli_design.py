@@ -55,6 +55,16 @@ def test_the_screen_shows_every_part_with_units(run):
         assert word in out, word
 
 
+def test_the_supply_voltage_is_shown(run):
+    asked = ("evaluate", "lenet5", "--cut", "3", "--accelerator", "simba_like", "--set", "pe_cols=2", "--set",
+             "glb_kib=64", "--set", "input_buffer_scale=0.25", "--set", "weight_buffer_scale=0.25")  # fmt: skip
+    slow, fast = (json.loads(run(*asked, "--clock-mhz", mhz, "--json")[1])["supply_v"] for mhz in ("25", "600"))
+    assert slow == pytest.approx(0.70245)  # 0.2 V above threshold
+    assert slow < fast <= 1.1
+    assert f"supply is {fast:.3f} V" in run(*asked, "--clock-mhz", "600")[1]
+    assert json.loads(run(*asked, "--dvfs", "off", "--json")[1])["supply_v"] == 1.1
+
+
 def test_any_parameter_of_the_template_can_be_set(run):
     few, many = (
         json.loads(run("evaluate", "lenet5", "--cut", "3", "--set", f"glb_banks={banks}", "--json")[1])

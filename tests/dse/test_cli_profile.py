@@ -67,6 +67,21 @@ def test_a_device_is_calibrated(here: Path) -> None:
     assert found["median_error_after"] <= found["median_error_before"]
 
 
+def test_measurements_that_are_not_steady_are_said_so(here: Path) -> None:
+    run("profile", "lenet5", "--runs", "3", "--threads", "1", "--out", "here.json")
+    profile = json.loads((here / "here.json").read_text())
+    for k, cut in enumerate(profile["cuts"]):
+        cut["iqr_s"] = cut["latency_s"] * (23.1 if k == 1 else 0.1)
+    (here / "here.json").write_text(json.dumps(profile))
+    for command in (("calibrate", "generic-cpu", "here.json"), ("profiles", "show", "here.json")):
+        said = run(*command).stderr
+        assert "not steady: at 1 of 13 cuts" in said and "idle machine" in said
+    profile["cuts"][1]["iqr_s"] = 0.0
+    (here / "here.json").write_text(json.dumps(profile))
+    shown = run("calibrate", "generic-cpu", "here.json")
+    assert not shown.stderr and f"the profile is of {profile['device']}" in " ".join(shown.stdout.split())
+
+
 def test_a_script_for_a_board_is_written(here: Path) -> None:
     done = run("profile", "squeezenet1_1", "--input", "1x3x35x35", "--script", "there.py")
     assert "python3 there.py --out board.json" in done.stdout
@@ -81,6 +96,9 @@ def test_a_script_for_a_board_is_written(here: Path) -> None:
         (("profile", "lenet5", "--device", "tpu"), "cpu or cuda, not 'tpu'"),
         (("profile", "lenet5", "--runs", "1", "--out", "no/such/folder.json"), "choose another --out"),
         (("profile", "lenet5", "--script", "there.py"), "cannot be built where only torch and torchvision are"),
+        (("profile", "lenet5", "--script", "there.py", "--out", "x.json"), "--script measures nothing"),
+        (("evaluate", "lenet5", "--cut", "2", "--edge-runs", "5"), "--edge-runs: only for an edge node that is"),
+        (("cuts", "lenet5", "--tensors", "2"), "are for --mode frontier"),
         (("profiles", "show", "nowhere.json"), "no profile 'nowhere.json'"),
         (("profiles", "merge", "nowhere.json", "--out", "x.json"), "two or more"),
         (("calibrate", "generic-gpu", "nowhere.json"), "no profile 'nowhere.json'"),

@@ -285,6 +285,8 @@ def test_status_lists_studies(
         (["front", "study", "--where", "latencyms<3"], "did you mean 'latency_s'"),
         (["front", "study", "--where", "latency_ns<3"], "none of the"),
         (["run", "asks.py", "--algorithm", "random", "--budget", "0"], "at least 1, not 0"),
+        (["run", "asks.py", "--algorithm", "exact", "--budget", "-1"], "at least 1, not -1"),
+        (["compare", "study", "study"], "two or more different folders"),
         (["frnt"], "No such command 'frnt'"),
         (["run", "--sed", "1"], "--sed"),
         (["new", "a b", "--network", "alexnet"], "a script's name is"),

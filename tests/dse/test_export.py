@@ -46,7 +46,7 @@ def test_exporting_again_brings_the_copy_up_to_date_and_spares_other_files(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spec = fakes.spec("nsga2", batch_size=10)
-    out, file = tmp_path / "mine", tmp_path / "deep" / "copy.db"
+    out, file = tmp_path / "mine", tmp_path / "copy.db"
     for budget in (20, 30):
         run_study(spec, out, budget=budget, evaluator=fakes.FakeEvaluator())
         arguments = ["export", "--optuna", str(out), "--out", str(file), "--json"]
@@ -55,6 +55,9 @@ def test_exporting_again_brings_the_copy_up_to_date_and_spares_other_files(
         assert shown["trials"] == budget
         study = optuna.load_study(study_name=shown["study_name"], storage=shown["storage"])
         assert len(study.trials) == budget
+    with pytest.raises(UserError, match=r"there is no folder .*deep to write copy\.db into"):
+        export_optuna(out, tmp_path / "deep" / "copy.db")
+    assert not (tmp_path / "deep").exists()
     foreign = tmp_path / "foreign.db"
     foreign.write_text("groceries")
     with pytest.raises(UserError, match=r"foreign\.db is there and no copy of this study"):

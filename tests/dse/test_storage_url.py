@@ -141,6 +141,7 @@ def test_a_storage_that_cannot_be_used_is_one_line(
     with pytest.raises(UserError, match=message) as refused:
         run(tmp_path / "mine", 5, storage=address)
     assert "\n" not in str(refused.value) and "secret" not in str(refused.value)
+    assert not (tmp_path / "mine").exists()
 
 
 def test_a_password_is_not_kept(tmp_path: Path) -> None:
