@@ -182,7 +182,7 @@ def _map(
             if metric == "pareto":
                 plot_layer_mappings(*next(iter(found.items())), path)
             else:
-                plot_levels({name: m[0] for name, m in found.items()}, path)
+                plot_levels({name: m[0] for name, m in found.items()}, path, network)
 
         write_atomic(plot, draw, "--plot")
     if as_json:

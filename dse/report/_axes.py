@@ -22,7 +22,7 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 
 MARKERS = "os^Dv<>ph"
 
-LOGARITHMIC_FROM = 5.0
+LOGARITHMIC_FROM = 3.0
 """An axis is logarithmic where its values span more than this factor."""
 
 

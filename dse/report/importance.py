@@ -69,15 +69,19 @@ def plot_importance(found: Importance, network: str, path: Path) -> None:
         alone = [found.alone[name][knob] * 100 for knob in knobs]
         if found.total:
             total = [found.total[name][knob] * 100 for knob in knobs]
-            axes.barh(at + 0.2, alone, height=0.38, color=PALETTE[0], label="alone (first-order)")
-            axes.barh(at - 0.2, total, height=0.38, color=PALETTE[4], label="in total, with other knobs")
+            bars = [
+                axes.barh(at + 0.2, alone, height=0.38, color=PALETTE[0], label="alone (first-order)"),
+                axes.barh(at - 0.2, total, height=0.38, color=PALETTE[4], label="in total, with other knobs"),
+            ]
             axes.set_xlabel("share of variance (%)")
         else:
-            axes.barh(at, alone, height=0.6, color=PALETTE[0])
+            bars = [axes.barh(at, alone, height=0.6, color=PALETTE[0])]
             axes.set_xlabel(f"share in being among\nthe best {BEST * 100:g} % (%)")
         axes.set_title(_words(name), fontsize=10)
         axes.set_yticks(at, knobs if axes is grid[0, 0] else [""] * len(knobs))
-        axes.set_xlim(0, 105 * largest)
+        for drawn in bars:
+            axes.bar_label(drawn, fmt="%.1f", fontsize=7, padding=2)
+        axes.set_xlim(0, 112 * largest)
         axes.grid(True, axis="x", color="0.92")
         axes.set_axisbelow(True)
         for side in ("top", "right"):
@@ -87,6 +91,7 @@ def plot_importance(found: Importance, network: str, path: Path) -> None:
     if found.total:
         handles, labels = grid[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=8, frameon=False)
+    figure.get_layout_engine().set(w_pad=0.12)  # type: ignore[union-attr,call-arg]  # constrained, see canvas
     save(figure, path)
 
 

@@ -13,9 +13,12 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_levels"]
 
+LEAST_BARS = 6
+"""For how many bars there is room at least, so that one alone is no wall."""
 
-def plot_levels(layers: Mapping[str, MappedLayer], path: Path) -> None:
-    """Write the picture as PNG. Raises UserError where there is nothing to draw."""
+
+def plot_levels(layers: Mapping[str, MappedLayer], path: Path, network: str | None = None) -> None:
+    """Write the picture as PNG; `network` names whose layers they are. Raises UserError where nothing is to draw."""
     if not layers:
         raise UserError("no layer maps on this accelerator, so there is nothing to plot")
     import matplotlib as mpl
@@ -30,7 +33,7 @@ def plot_levels(layers: Mapping[str, MappedLayer], path: Path) -> None:
     }
     energies["MAC"] = [m.mac_energy_j * 1e6 for m in layers.values()]
     colours = mpl.colormaps["viridis"].resampled(len(energies))
-    figure, axes = plt.subplots(figsize=(max(6.0, 1.8 + 0.42 * len(layers)), 5.2), layout="constrained")
+    figure, axes = plt.subplots(figsize=(max(6.6, 3.2 + 0.42 * len(layers)), 5.2), layout="constrained")
     batch = first.shape.N
     base = [0.0] * len(layers)
     for i, (part, values) in enumerate(energies.items()):
@@ -38,11 +41,13 @@ def plot_levels(layers: Mapping[str, MappedLayer], path: Path) -> None:
         base = [b + v for b, v in zip(base, values, strict=True)]
     axes.set_xticks(range(len(layers)), list(layers), rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
     axes.set_ylabel(f"energy per {'frame' if batch == 1 else f'batch of {batch}'} (µJ)")
-    title = f"{first.accelerator}: energy per level at nominal supply, mappings optimal for {first.metric}"
+    whose = f"{network} on {first.accelerator}" if network else first.accelerator
+    title = f"{whose}\nenergy per level at nominal supply, mappings optimal for {first.metric}"
     axes.set_title(title, fontsize=10)
-    axes.margins(x=0.01)
+    beside = max(0.5, (LEAST_BARS - len(layers)) / 2)
+    axes.set_xlim(-beside, len(layers) - 1 + beside)
     handles, labels = axes.get_legend_handles_labels()
-    axes.legend(handles[::-1], labels[::-1], fontsize=8, frameon=False)
+    figure.legend(handles[::-1], labels[::-1], loc="outside right center", fontsize=8, frameon=False)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     try:

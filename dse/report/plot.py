@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["plot_front"]
 
 BASELINE_MARKERS = ("*", "P", "X", "d", "1", "2", "3", "4")
-PANEL_POINTS = (300.0, 260.0)
-"""About how large a panel is on paper, in points of 1/72 inch."""
-HIDES_POINTS = 6.0
-"""Markers nearer than this cover each other."""
+LEGEND = """cut after (points of the front;
+hollow: the same point as
+another cut's inside it) and,
+in black, what stands beside it"""
 LEGEND_ROWS = 22
 """Entries in one column of the legend."""
 
@@ -48,7 +48,7 @@ def plot_front(result: StudyResult, path: Path) -> None:
         figure.legend(
             handles[beside:] + handles[:beside],
             labels[beside:] + labels[:beside],
-            title="cut after (points of the front)\nand, in black, what stands beside it",
+            title=LEGEND,
             fontsize=8,
             title_fontsize=8,
             loc="outside right center",
@@ -59,7 +59,7 @@ def plot_front(result: StudyResult, path: Path) -> None:
 
 
 def _points(axes: Axes, result: StudyResult, x: str, y: str) -> None:
-    """The front. A point that would hide behind those of other cuts is a ring around them."""
+    """The front. Where several cuts give the same point, the later ones are rings around the first."""
     front = result.front
     at = np.stack([scaled(x, front.column(x)), scaled(y, front.column(y))], axis=1) if len(front) else np.empty((0, 2))
     if len(result.objectives) == 2 and len(front):
@@ -71,26 +71,22 @@ def _points(axes: Axes, result: StudyResult, x: str, y: str) -> None:
     axes.set_autoscale_on(False)
     if not len(front):
         return
-    on_paper = (axes.transScale + axes.transLimits).transform(at) * PANEL_POINTS
     cuts = front.indices[:, result.question["order"].index("cut")]
     used = np.unique(cuts)
     for k, (colour, cut) in enumerate(zip(shades(len(used)), used, strict=True)):
         rows = np.flatnonzero(cuts == cut)
         rows = rows[np.unique(at[rows], axis=0, return_index=True)[1]]
-        before = on_paper[cuts < cut]
-        behind = [
-            np.unique(cuts[cuts < cut][np.linalg.norm(before - on_paper[row], axis=1) < HIDES_POINTS]) for row in rows
-        ]
-        ranks = np.array([len(others) for others in behind])
+        earlier = cuts < cut
+        ranks = np.array([len(np.unique(cuts[earlier & (at == at[row]).all(axis=1)])) for row in rows])
         free = ranks == 0
         marker = MARKERS[k % len(MARKERS)]
         axes.scatter(
-            at[rows[free], 0], at[rows[free], 1], s=36, marker=marker, color=[colour], edgecolor="white", linewidth=0.5,
+            at[rows[free], 0], at[rows[free], 1], s=24, marker=marker, color=[colour], edgecolor="white", linewidth=0.5,
             label=str(result.knobs["cut"][cut]), zorder=3,
         )  # fmt: skip
         axes.scatter(
-            at[rows[~free], 0], at[rows[~free], 1], s=36 * (1 + 0.75 * ranks[~free]) ** 2, marker=marker, color="none",
-            edgecolor=[colour], linewidth=1.6, zorder=3,
+            at[rows[~free], 0], at[rows[~free], 1], s=24 * (1 + 0.7 * ranks[~free]) ** 2, marker=marker, color="none",
+            edgecolor=[colour], linewidth=1, zorder=3,
         )  # fmt: skip
 
 
@@ -112,7 +108,7 @@ def _knee(axes: Axes, result: StudyResult, x: str, y: str) -> None:
     figures = ", ".join(quantity(name, row[name]) for name in result.objectives)
     at_x, at_y = (float(scaled(name, np.array(row[name]))) for name in (x, y))
     axes.scatter(
-        at_x, at_y, s=190, marker="o", color="none", edgecolor="black", linewidth=1.4, zorder=5,
+        at_x, at_y, s=220, marker="+", color="black", linewidth=1.2, zorder=5,
         label=f"knee: {figures}".replace(", ", ",\n", 1),
     )  # fmt: skip
 

@@ -21,6 +21,9 @@ __all__ = ["plot_compare"]
 
 Panel = tuple[Group, str, str]
 
+SIZE = 30
+"""Area of a marker in square points."""
+
 
 def plot_compare(comparison: Comparison, path: Path) -> None:
     """Write the comparison as PNG."""
@@ -40,7 +43,7 @@ def plot_compare(comparison: Comparison, path: Path) -> None:
         middle = "" if several == {2} else "what half of them attain as a line, "
         shown = f"{middle}best to worst as a band" if len(group.objectives) == 2 else "the points of all"
         title = f"several seeds: {shown}" if several else None
-        axes.legend(fontsize=7, frameon=False, title=title, title_fontsize=7)
+        axes.legend(fontsize=7, frameon=False, title=title, title_fontsize=7, alignment="left")
     for axes, place in zip(grid.flat[len(panels) :], across, strict=False):
         _across(axes, groups, place)
     for axes in grid.flat[n:]:
@@ -66,7 +69,8 @@ def _fronts(axes: Axes, group: Group, x: str, y: str, variants: Sequence[str]) -
     kind = "exact front" if group.exact is not None else "union of the fronts"
     reference = place(group.yardstick.front)
     if plane:
-        axes.step(*reference, where="post", color="0.7", linewidth=4, solid_capstyle="butt", label=kind, zorder=1)
+        axes.step(*reference, where="post", color="0.7", linewidth=2.5, zorder=1)
+        axes.plot(*reference, "o", color="0.55", markersize=4, label=kind, zorder=1)
     else:
         axes.scatter(*reference, color="0.75", s=60, label=kind, zorder=1)
     bend = place(group.knee.reshape(1, -1))
@@ -77,14 +81,14 @@ def _fronts(axes: Axes, group: Group, x: str, y: str, variants: Sequence[str]) -
         if all(entry.result.exact for entry in entries):
             continue
         k = variants.index(variant)
-        colour, marker, size = PALETTE[k % len(PALETTE)], MARKERS[k % len(MARKERS)], 14 + 14 * (k % 5)
+        colour, marker = PALETTE[k % len(PALETTE)], MARKERS[k % len(MARKERS)]
         fronts = [entry.front.distinct for entry in entries if len(entry.front)]
         surfaces = group.attainment(variant)
         if plane and surfaces is not None:
             shown = [place(surface) for surface in surfaces]
             _band(axes, shown, colour)
             axes.scatter(
-                shown[1][0], shown[1][1], s=size, marker=marker, facecolor="none", edgecolor=colour, linewidth=1,
+                shown[1][0], shown[1][1], s=SIZE, marker=marker, facecolor="none", edgecolor=colour, linewidth=1,
                 label=f"{variant}, {len(fronts)} seeds", zorder=3,
             )  # fmt: skip
             continue
@@ -94,7 +98,7 @@ def _fronts(axes: Axes, group: Group, x: str, y: str, variants: Sequence[str]) -
                 axes.step(*place(front), where="post", color=colour, linewidth=1.2, zorder=3)
             points = place(front)
             axes.scatter(
-                points[0], points[1], s=size, marker=marker, facecolor="none", edgecolor=colour, linewidth=1,
+                points[0], points[1], s=SIZE, marker=marker, facecolor="none", edgecolor=colour, linewidth=1,
                 label=label, zorder=3,
             )  # fmt: skip
 
@@ -141,5 +145,5 @@ def _across(axes: Axes, groups: Sequence[Group], place: str) -> None:
     axes.axhline(1, color="0.5", linewidth=0.8, linestyle="--", zorder=1)
     if names:
         finish(axes, [f"{LABELS[name][0]} / the least, {place}" for name in names])
-    axes.set_title(f"across questions: beside {place} (1)", fontsize=9)
+    axes.set_title(f"across questions: 1 is the least with {place}", fontsize=9)
     axes.legend(fontsize=7, frameon=False)
