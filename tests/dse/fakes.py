@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from dse.study import Constraint, StudySpec
+from dse.store import is_study, read_store
+from dse.study import Constraint, StudySpec, Trial
 from evaluators.costs import METRICS
 from search_spaces.errors import IllegalDesign
 from search_spaces.space import SearchSpace
@@ -80,6 +81,17 @@ def spec(algorithm: str, **changes: Any) -> StudySpec:
         constraints=(Constraint("link_utilisation", 1.0), Constraint("area_mm2", 6.0)),
     )
     return replace(made, **changes)
+
+
+def stored(out: Path) -> list[Trial]:
+    """What is in the study of a folder; nothing where it has no file yet."""
+    if not is_study(out):
+        return []
+    store = read_store(out)
+    try:
+        return store.trials()
+    finally:
+        store.close()
 
 
 def evaluated(log: Path) -> list[str]:

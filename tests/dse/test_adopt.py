@@ -14,10 +14,9 @@ from dse.adopt import OTHER_VALUES
 from dse.result import StudyResult, read_result
 from dse.run import run_study
 from dse.salvage import recover
-from dse.store import read_store
-from dse.study import Trial
 from search_spaces.errors import IllegalDesign, UserError
 from tests.dse import fakes
+from tests.dse.fakes import stored
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 SPACE = fakes.space(pes=(4, 8), clocks=(100, 200, 300))
@@ -69,14 +68,6 @@ def by_hand(
 
 def run(out: Path, budget: int, **options: Any) -> StudyResult:
     return run_study(SPEC, out, budget=budget, evaluator=fakes.FakeEvaluator(), **options)
-
-
-def stored(out: Path) -> list[Trial]:
-    store = read_store(out)
-    try:
-        return store.trials()
-    finally:
-        store.close()
 
 
 @pytest.mark.parametrize("where", ["file", "storage"])

@@ -19,12 +19,12 @@ from dse.algorithms._optuna import OptunaProposer, ordered
 from dse.algorithms.optuna_nsga3 import divisions
 from dse.front import hypervolume, reference_point
 from dse.run import run_study
-from dse.store import read_store
 from dse.study import Constraint, StudySpec, Trial
 from dse.warm_start import warm_start
 from search_spaces.errors import IllegalDesign, UserError
 from search_spaces.space import ARCHITECTURE_KNOBS
 from tests.dse import fakes
+from tests.dse.fakes import stored
 
 HEURISTICS = [
     # A proposal of the Gaussian processes takes a second; the default run has a shorter test for them.
@@ -38,14 +38,6 @@ BUDGET = {"optuna-tpe": 57, "optuna-gp": 45, "memetic": 37}
 def trials(spec: StudySpec, out: Path, budget: int, **options: object) -> list[Trial]:
     run_study(spec, out, budget=budget, evaluator=fakes.FakeEvaluator(), **options)  # type: ignore[arg-type]
     return stored(out)
-
-
-def stored(out: Path) -> list[Trial]:
-    store = read_store(out)
-    try:
-        return store.trials()
-    finally:
-        store.close()
 
 
 def units(spec: StudySpec, found: list[Trial]) -> list[tuple[int, ...]]:

@@ -22,6 +22,7 @@ from dse.store import read_store
 from dse.study import StudySpec, Trial
 from search_spaces.errors import UserError
 from tests.dse import fakes
+from tests.dse.fakes import stored
 
 ROOT = Path(__file__).parents[2]
 BUDGET = 44
@@ -41,17 +42,6 @@ def start(
         command, cwd=out.parent, env=environment, start_new_session=True, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
-
-
-def stored(out: Path) -> list[Trial]:
-    """What is in the study's file; nothing where it does not exist yet."""
-    if not (out / "study.db").exists():
-        return []
-    store = read_store(out)
-    try:
-        return store.trials()
-    finally:
-        store.close()
 
 
 def uninterrupted(algorithm: str, out: Path) -> list[Trial]:

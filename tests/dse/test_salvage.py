@@ -20,9 +20,10 @@ from dse.run import run_study
 from dse.salvage import records, recover, whole_question, whole_trials
 from dse.store import read_store
 from dse.store_optuna_file import OptunaFile
-from dse.study import StudySpec, Trial
+from dse.study import StudySpec
 from search_spaces.errors import UserError
 from tests.dse import fakes
+from tests.dse.fakes import stored
 
 KINDS = ["nsga2", "optuna-nsga2"]
 BUDGET = 60
@@ -31,14 +32,6 @@ PAGE = 4096
 
 def spec(algorithm: str) -> StudySpec:
     return fakes.spec(algorithm, batch_size=10)
-
-
-def stored(out: Path) -> list[Trial]:
-    store = read_store(out)
-    try:
-        return store.trials()
-    finally:
-        store.close()
 
 
 @pytest.fixture(scope="module", params=KINDS)

@@ -21,6 +21,7 @@ from dse.store_url import without_password
 from dse.study import StudySpec, Trial
 from search_spaces.errors import UserError
 from tests.dse import fakes, postgres
+from tests.dse.fakes import stored
 
 ROOT = Path(__file__).parents[2]
 BUDGET = 24
@@ -65,14 +66,6 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def run(out: Path, budget: int = BUDGET, spec: StudySpec = SPEC, **options: object) -> list[Trial]:
     run_study(spec, out, budget=budget, evaluator=fakes.FakeEvaluator(), **options)  # type: ignore[arg-type]
     return stored(out)
-
-
-def stored(out: Path) -> list[Trial]:
-    store = read_store(out)
-    try:
-        return store.trials()
-    finally:
-        store.close()
 
 
 def start(out: Path, address: str, log: Path, delay_s: float = 0.0) -> subprocess.Popen[str]:
