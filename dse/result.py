@@ -204,9 +204,7 @@ def read_result(folder: Path) -> StudyResult:
     """The answer in a results folder as its `study.db` has it; baselines of heuristics from the last `run.json`."""
     store = read_store(folder)
     try:
-        return replace(
-            result_of(folder, store, _last_baselines(folder)), provenance=_last_provenance(folder)
-        )
+        return replace(result_of(folder, store, _last_baselines(folder)), provenance=_last_provenance(folder))
     finally:
         store.close()
 

@@ -1,7 +1,7 @@
 """GoogLeNet at 1×3×224×224: where to cut it, and what accelerator, clock and link its sensor node should have.
 
-    python experiments/googlenet.py                              the exact front of the space
-    python experiments/googlenet.py --algorithm optuna-nsga2 --budget 2000 --seed 1
+python experiments/googlenet.py                              the exact front of the space
+python experiments/googlenet.py --algorithm optuna-nsga2 --budget 2000 --seed 1
 """
 
 from dse import DEFAULT_CONSTRAINTS, Constraint, StudySpec, launch

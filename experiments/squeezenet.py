@@ -1,7 +1,7 @@
 """SqueezeNet V1.1 at 1×3×227×227: where to cut it, and what accelerator, clock and link its sensor node should have.
 
-    python experiments/squeezenet.py                              the exact front of the space
-    python experiments/squeezenet.py --algorithm optuna-nsga2 --budget 2000 --seed 1
+python experiments/squeezenet.py                              the exact front of the space
+python experiments/squeezenet.py --algorithm optuna-nsga2 --budget 2000 --seed 1
 """
 
 from dse import DEFAULT_CONSTRAINTS, Constraint, StudySpec, launch

@@ -20,7 +20,9 @@ def _run(*argv: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("argv", [("ruff", "check", "."), ("mypy",), ("lint-imports",)], ids=lambda argv: argv[0])
+@pytest.mark.parametrize(
+    "argv", [("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy",), ("lint-imports",)], ids=" ".join
+)
 def test_checks_pass(argv: tuple[str, ...]) -> None:
     done = _run(*argv)
     assert done.returncode == 0, done.stdout + done.stderr

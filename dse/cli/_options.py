@@ -16,9 +16,7 @@ RESULTS = Path("results")
 """Where studies live unless --out says otherwise."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: SI units, the unit in the name.")]
-Cache = Annotated[
-    Path | None, typer.Option("--cache", help="The memo's file.", show_default="your cache folder")
-]
+Cache = Annotated[Path | None, typer.Option("--cache", help="The memo's file.", show_default="your cache folder")]
 
 
 def open_memo(cache: Path | None) -> Memo:

@@ -1,7 +1,7 @@
 """Every network through every accelerator: seconds to map it, cycles, energy, how much of the array is used.
 
-    python experiments/benchmarks/networks.py                                       at 224 × 224, an empty memo
-    python experiments/benchmarks/networks.py --input 64 --networks mobilenet_v2 --accelerators simba_like
+python experiments/benchmarks/networks.py                                       at 224 × 224, an empty memo
+python experiments/benchmarks/networks.py --input 64 --networks mobilenet_v2 --accelerators simba_like
 """
 
 from __future__ import annotations

@@ -108,9 +108,7 @@ def test_cnnparteds_published_link_columns(network):
 @quick
 @given(phys, payloads, payloads, framings, accountings, rates)
 def test_more_bytes_never_take_less_energy_or_wire(phy, a, b, framing, accounting, rate):
-    less, more = (
-        transfer(phy, n, framing=framing, phy_energy=accounting, frame_rate_fps=rate) for n in sorted((a, b))
-    )
+    less, more = (transfer(phy, n, framing=framing, phy_energy=accounting, frame_rate_fps=rate) for n in sorted((a, b)))
     assert less.wire_bytes <= more.wire_bytes
     assert less.utilisation <= more.utilisation
     assert less.energy_j <= more.energy_j * (1 + 1e-12)
