@@ -5,9 +5,11 @@ and the standard library, nothing else; `paretocut profile --script` writes it a
 in it: which operators (torch.fx nodes, by name) lie between which cuts.
 
 Method "segments" runs the network over and over and reads the clock at every cut; what follows a cut is the sum of its
-segments. For the last cuts that sum is so short that cold caches and reading the clock matter, so the shortest
-remainders are timed again on their own, which takes little time. Method "suffix", the founding paper's, times the rest
-of the network after each cut on its own.
+segments. What runs on its own finds its weights in the cache, which after a pass through the whole network it does not
+(up to a fifth of its time), and in the shortest remainders reading the clock matters. So a remainder of each size, and
+all the shortest, are timed again on their own in a share of the runs, and those between are scaled as their neighbours.
+Method "suffix", the founding paper's, times the rest of the network
+after each cut on its own.
 """
 
 from __future__ import annotations
@@ -37,15 +39,15 @@ LEAST_RUNS = 20
 """No interval is called tight with fewer runs."""
 
 SHORT = 0.05
-"""Remainders below this share of the whole network need not be timed to the wanted precision."""
+"""Remainders below this share of the whole network are always timed on their own, and not to the wanted precision."""
 
 Plan = Mapping  # [str, Any]; Python 3.8 cannot subscript it
 """A network's name, input, cuts and sections; how to build it where it is profiled alone."""
 
 Progress = Callable  # [[int, int], None]
 
-ALONE = 0.15
-"""The shortest remainders, up to this share of the whole network together, are timed on their own in "segments" too."""
+ALONE_RUNS = 0.2
+"""What "segments" times on its own as well takes this share of the runs, though at least LEAST_RUNS."""
 
 PLAN: Plan | None = None
 """Filled in by `paretocut profile --script`."""
@@ -241,18 +243,43 @@ def _segments(
                 break
     samples: list[list[float]] = (torch.tensor(times, dtype=torch.float64) @ tails).t().tolist()
     middles = [_quantile(sorted(sums), 0.5) for sums in samples]
-    left_s = ALONE * max(middles)
-    crossing: dict[Any, Any] | None = None
-    for i in sorted(range(len(middles)), key=middles.__getitem__):
-        tail = network.plan["cuts"][i]["tail"]
-        left_s -= middles[i]
-        if left_s < 0:
-            break
-        if tail:
-            crossing = crossing or network.values(source)
-            samples[i] = _alone(network, crossing, set(tail), warm_up, len(times), None, 0.0)
+    alone = _sizes(middles)
+    crossing = network.values(source) if alone else {}
+    few = len(times) if precision else min(runs, max(LEAST_RUNS, round(ALONE_RUNS * runs)))
+    scales = {max(middles): 1.0}
+    short_s = SHORT * max(middles)
+    for i in alone:
+        tail = set(network.plan["cuts"][i]["tail"])
+        samples[i] = _alone(network, crossing, tail, warm_up, few, precision, short_s)
+        if middles[i] > short_s:
+            scales[middles[i]] = _quantile(sorted(samples[i]), 0.5) / middles[i]
+    for i in set(range(len(middles))).difference(alone):
+        scale = _between(scales, middles[i])
+        samples[i] = [scale * seconds for seconds in samples[i]]
     progress(runs, runs)
     return samples, warm_up
+
+
+def _sizes(middles: Sequence[float]) -> list[int]:
+    """The remainders that are timed on their own: one of each size, by halves of the whole, and all the short ones.
+
+    Those by halves take one pass through the whole network together.
+    """
+    whole = max(middles)
+    chosen, below = [], whole / 2
+    for i in sorted(range(len(middles)), key=middles.__getitem__, reverse=True):
+        if 0 < middles[i] <= max(below, SHORT * whole):
+            chosen.append(i)
+            below = middles[i] / 2
+    return chosen
+
+
+def _between(values: Mapping[float, float], at: float) -> float:
+    """Linear between the nearest two of some points; the value of the nearest outside them."""
+    low = max((x for x in values if x <= at), default=min(values))
+    high = min((x for x in values if x >= at), default=max(values))
+    share = (at - low) / (high - low) if high > low else 0.0
+    return values[low] + share * (values[high] - values[low])
 
 
 def _suffixes(

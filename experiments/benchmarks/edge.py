@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass
 from statistics import median
 
-from evaluators.edge import board, measured
+from evaluators.edge import measured
 from search_spaces import networks
 from search_spaces.types import Network
 
@@ -106,12 +106,8 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=1, help="how often each method takes its turn")
     parser.add_argument("--threads", type=int, help="default: torch's choice")
     parser.add_argument("--device", action="append", choices=measured.DEVICES, help="default: cpu, and cuda if there")
-    parser.add_argument(
-        "--alone", type=float, default=board.ALONE, help="share of the network that segments times on its own"
-    )
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    board.ALONE = given.alone
     import torch
 
     cuda = torch.cuda.is_available()

@@ -96,7 +96,7 @@ def test_what_follows_a_cut_is_the_sum_of_its_sections(network: Network, monkeyp
     """With a clock that advances by 1, 2, 4, … per reading, every sum of sections is known."""
     readings = iter(float(2**n) for n in range(1000))
     monkeypatch.setattr(board.time, "perf_counter", lambda: next(readings))
-    monkeypatch.setattr(board, "ALONE", 0.0)
+    monkeypatch.setattr(board, "_sizes", lambda middles: [])
     sections = board._Network(build_module("lenet5"), plan(network), "cpu")
     samples, warm_up = board._segments(sections, torch.rand(1, 1, 32, 32), 1, None, lambda done, total: None)
     n = len(network.cuts) - 1
@@ -113,14 +113,42 @@ def test_an_exported_program_is_timed_like_a_module(tmp_path: Path) -> None:
         assert all(s > 0 for s in seconds[:-1]) and seconds[-1] == 0
 
 
-def test_the_last_remainders_are_timed_alone(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_remainders_of_each_size_are_timed_alone(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     parts: list[set[int]] = []
     alone = board._alone
     monkeypatch.setattr(board, "_alone", lambda *args: parts.append(args[2]) or alone(*args))
     measure(network, runs=3, threads=1)
     tails = [set(cut["tail"]) for cut in plan(network)["cuts"]]
     assert parts and all(tail in tails for tail in parts)
-    assert parts == sorted(parts, key=len) and len(parts) < len(tails)
+    assert len(parts) < len(tails) and max(tails, key=len) not in parts
+
+
+def test_one_remainder_of_each_size_and_all_the_short_ones_are_chosen() -> None:
+    middles = [100.0, 90.0, 60.0, 49.0, 40.0, 24.0, 13.0, 11.0, 4.0, 3.9, 1.0, 0.0]
+    assert [middles[i] for i in board._sizes(middles)] == [49.0, 24.0, 11.0, 4.0, 3.9, 1.0]
+    assert board._sizes([0.0]) == []
+
+
+def test_what_lies_between_two_sizes_is_scaled_as_both(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sections that take 1 s each in a whole run; what is timed alone takes half of that."""
+    readings = iter(range(100_000))
+    monkeypatch.setattr(board.time, "perf_counter", lambda: float(next(readings)))
+    monkeypatch.setattr(board, "_alone", lambda network, values, tail, *rest: [len(tail) / 2] * 2)
+    sections = board._Network(build_module("lenet5"), plan(network), "cpu")
+    samples, _ = board._segments(sections, torch.rand(1, 1, 32, 32), 2, None, lambda done, total: None)
+    n = len(network.cuts) - 1
+    timed = [n - i for i in board._sizes([float(n - i) for i in range(n + 1)])]
+    largest = max(timed)
+    for i, times in enumerate(samples):
+        left = n - i
+        beyond = max(0.0, (left - largest) / (n - largest))  # 1 for the whole, which stays as measured
+        assert times == pytest.approx([left * (0.5 + 0.5 * beyond)] * 2)
+    assert 0 < largest < n
+
+
+def test_between_two_points_is_linear_and_outside_the_nearest() -> None:
+    values = {1.0: 0.5, 3.0: 1.0}
+    assert [board._between(values, at) for at in (0.0, 1.0, 2.0, 3.0, 9.0)] == [0.5, 0.5, 0.75, 1.0, 1.0]
 
 
 def test_it_stops_when_the_medians_are_known(monkeypatch: pytest.MonkeyPatch, network: Network) -> None:
