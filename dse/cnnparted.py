@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from search_spaces.errors import UserError, reason, unknown
+from search_spaces.types import KnobValue
 
 __all__ = ["Imported", "Unused", "read_config", "script_text"]
 
@@ -33,6 +34,28 @@ _NETWORKS = {
 _LINKS = {"BASE100-T": "100base-t", "BASE1000-T": "1000base-t", "10GBASE-T": "10gbase-t"}
 _STAND_IN_LINK = "1000base-t"
 _METRICS = ("edp", "delay", "energy")
+_OURS = ("timeloop", None)
+"""What `simulator` says of a node that can be imported."""
+
+_SIZES: dict[str, dict[str, KnobValue]] = {
+    name: {
+        "pe_cols": pe_cols,
+        "pe_rows": pe_rows,
+        "glb_kib": 844,
+        "input_buffer_scale": ifmap / 12,
+        "weight_buffer_scale": weights / 192,
+        "accum_buffer_scale": psum / 16,
+    }
+    for name, pe_cols, pe_rows, ifmap, weights, psum in (
+        ("eyeriss_like1", 16, 10, 32, 512, 80),
+        ("eyeriss_like2", 25, 12, 64, 256, 32),
+        ("eyeriss_like3", 16, 25, 24, 320, 32),
+        ("eyeriss_like4", 25, 8, 64, 384, 48),
+    )
+}
+"""CNNParted's further accelerators as sizes of ours (`configs/tl_configs/archs`): scratchpads in words, 843.75 KiB."""
+
+_ONLY_TIMELOOP = "only nodes of Timeloop have a counterpart"
 
 _REASONS = (
     ("accuracy", "accuracy is not modelled"),
@@ -45,10 +68,15 @@ _REASONS = (
     (".simulator", "our mapper is the simulator; --accelerator-model timeloop for the tool"),
     (".layer", "layer shapes come from the network itself"),
     (".fault_rates", "accuracy is not modelled"),
+    (".faulty_bits", "accuracy is not modelled"),
+    (".data_bit_width", "the link's width counts"),
     (".eee_", "Energy-Efficient Ethernet has the PHY's own figures here"),
     (".noi", f"no such link here; {_STAND_IN_LINK} stands in"),
     (".ble", f"no such link here; {_STAND_IN_LINK} stands in"),
-    ("objectives", "objectives are sensor energy and end-to-end latency; set `objectives` in the script"),
+    (".mnsim", _ONLY_TIMELOOP),
+    (".zigzag", _ONLY_TIMELOOP),
+    (".memory", f"no such link here; {_STAND_IN_LINK} stands in"),
+    ("objective", "objectives are sensor energy and end-to-end latency; set `objectives` in the script"),
     ("constraints", "no such bound here; see `constraints` in the script"),
 )
 """Why an entry has no counterpart, by a part of its path; the first that fits."""
@@ -75,6 +103,7 @@ class Imported:
     mapping: str
     link: str
     edge: str
+    knobs: dict[str, KnobValue] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     max_cut_elements: int | None = None
     max_memory_bytes: int | None = None
@@ -165,8 +194,11 @@ def _short(value: Any, limit: int = 60) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def read_config(path: Path) -> Imported:
-    """Read a configuration of any release. Raises UserError for what is no such file or has no sensor node."""
+def read_config(path: Path, network: str | None = None) -> Imported:
+    """Read a configuration of any release; `network` is taken for the file's, where that is not one of ours.
+
+    Raises UserError for what is no such file or has no sensor node.
+    """
     try:
         data = yaml.safe_load(path.read_text())
     except OSError as error:
@@ -175,10 +207,12 @@ def read_config(path: Path) -> Imported:
         raise UserError(f"cannot read {path} as YAML: {reason(error)}") from None
     top = _Section("", data)
     notes: list[str] = []
-    network, shape = _network(top)
-    sensor, links, others = _parts(top)
+    network, shape = _network(top, network)
+    nodes, links = _parts(top)
+    sensor, others = _sensor(nodes, notes)
     simulator = _simulator(sensor)
     accelerator, clock_mhz = _accelerator(simulator, notes)
+    knobs = _SIZES.get(str(simulator.get("accelerator")), {})
     settings: dict[str, Any] = {}
     link = _STAND_IN_LINK
     limit: int | None = None
@@ -214,6 +248,7 @@ def read_config(path: Path) -> Imported:
         mapping=_mapping(simulator, notes),
         link=link,
         edge=edge,
+        knobs=knobs,
         settings=settings,
         max_cut_elements=limit,
         max_memory_bytes=memory,
@@ -222,30 +257,31 @@ def read_config(path: Path) -> Imported:
     )
 
 
-def _network(top: _Section) -> tuple[str, tuple[int, ...]]:
+def _network(top: _Section, instead: str | None) -> tuple[str, tuple[int, ...]]:
     from search_spaces import networks
 
     if "neural-network" in top:
         section = top.section("neural-network")
     elif "workload" in top:
-        section = top.sections("workload")[0]
+        several = isinstance(top.data["workload"], list)
+        section = top.sections("workload")[0] if several else top.section("workload")
     else:
         raise UserError("the file names no network: neither neural-network nor workload; is it CNNParted's?")
     name = str(section.get("name"))
-    known = _NETWORKS.get(name, name)
-    if known not in networks.names() and not known.endswith(".onnx"):
-        raise unknown("network", name, (*networks.names(), *_NETWORKS))
+    known = instead or _NETWORKS.get(name, name)
+    if instead is None and known not in networks.names() and not known.endswith(".onnx"):
+        why = unknown("network", name, (*networks.names(), *_NETWORKS))
+        raise UserError(f"{why}; or name your own: --network {name}.onnx, or --network module:factory")
     shape = section.get("input-size")
     if not isinstance(shape, list) or not shape or not all(type(n) is int and n > 0 for n in shape):
         raise UserError(f"{section.path}.input-size should be a list such as [1, 3, 224, 224], not {shape!r}")
     return known, tuple(shape)
 
 
-def _parts(top: _Section) -> tuple[_Section, list[_Section], list[_Section]]:
-    """The sensor node, the links, and the other nodes, in the file's order of ids."""
+def _parts(top: _Section) -> tuple[list[_Section], list[_Section]]:
+    """The nodes and the links, in the file's order of ids."""
     if "sensor" in top:
-        links = [top.section("link")] if "link" in top else []
-        return top.section("sensor"), links, []
+        return [top.section("sensor")], [top.section("link")] if "link" in top else []
     if "components" in top:
         parts = _by_id(top.sections("components"))
         nodes = [part for part in parts if _is_node(part)]
@@ -260,7 +296,22 @@ def _parts(top: _Section) -> tuple[_Section, list[_Section], list[_Section]]:
         raise UserError("the file has neither sensor nor components nor system; is it a configuration of CNNParted?")
     if not nodes:
         raise UserError("the file has no node with an accelerator")
-    return nodes[0], links, nodes[1:]
+    return nodes, links
+
+
+def _sensor(nodes: list[_Section], notes: list[str]) -> tuple[_Section, list[_Section]]:
+    """The sensor node, which is the first that Timeloop simulates, and the nodes after it.
+
+    Raises UserError, with what is wrong with the first, where there is none.
+    """
+    for i, node in enumerate(nodes):
+        if "timeloop" in node or ("evaluation" in node and node.section("evaluation").data.get("simulator") in _OURS):
+            for before in nodes[:i]:
+                before.leave_out(_ONLY_TIMELOOP)
+                notes.append(f"{before.path} has no counterpart here; {node.path} is the sensor node")
+            return node, nodes[i + 1 :]
+    _simulator(nodes[0])
+    return nodes[0], nodes[1:]
 
 
 def _by_id(parts: list[_Section]) -> list[_Section]:
@@ -272,7 +323,7 @@ def _by_id(parts: list[_Section]) -> list[_Section]:
 
 
 def _is_node(part: _Section) -> bool:
-    return any(key in part for key in ("evaluation", "timeloop", "zigzag", "mnsim", "generic"))
+    return any(key in part for key in ("evaluation", "timeloop", "zigzag", "mnsim", "generic", "device"))
 
 
 def _simulator(node: _Section) -> _Section:
@@ -282,7 +333,7 @@ def _simulator(node: _Section) -> _Section:
     if "evaluation" in node:
         section = node.section("evaluation")
         simulator = section.get("simulator")
-        if simulator in (None, "timeloop"):
+        if simulator in _OURS:
             return section
         raise UserError(f"{node.path} is simulated by {simulator}; only nodes of Timeloop can be imported")
     raise UserError(f"{node.path} has no timeloop accelerator; only nodes of Timeloop can be imported")
@@ -295,7 +346,9 @@ def _accelerator(simulator: _Section, notes: list[str]) -> tuple[str, float]:
     known = next((own for own in accelerators.names() if str(name).rstrip("0123456789") == own), None)
     if known is None:
         raise unknown("accelerator", name, accelerators.names(), add="search_spaces/accelerators/<name>.py")
-    if name != known:
+    if name in _SIZES:
+        notes.append(f"{name} is {known} with the sizes of CNNParted's file, but our word width")
+    elif name != known:
         notes.append(f"{name} has sizes and word widths of its own in CNNParted; {known} with our defaults stands in")
     frequency = simulator.number("frequency")
     if frequency is None:
@@ -350,8 +403,10 @@ def _edge(top: _Section, others: list[_Section], settings: dict[str, Any], notes
     """The edge node: measured as the file says, another accelerator where that can be, else the default."""
     from evaluators import edge
 
-    if "edge" in top:
-        section = top.section("edge")
+    section = top.section("edge") if "edge" in top else next((part for part in others[:1] if "device" in part), None)
+    if section is not None:
+        for extra in others[1:]:
+            extra.leave_out("a sensor and an edge node are asked about")
         device = section.get("device") or "cpu"
         for key, name in (("num_runs", "edge_runs"), ("max_threads", "edge_threads")):
             value = section.whole(key)
@@ -427,7 +482,7 @@ def script_text(found: Imported, name: str) -> str:
     """The study as a script; `name` is the script's own."""
     from search_spaces import accelerators
 
-    defaults = accelerators.defaults(found.accelerator)
+    sizes = accelerators.defaults(found.accelerator) | found.knobs
     clock = int(found.clock_mhz) if found.clock_mhz == int(found.clock_mhz) else found.clock_mhz
     knobs: dict[str, str] = {}
     if found.max_cut_elements is not None:
@@ -436,7 +491,7 @@ def script_text(found: Imported, name: str) -> str:
             f"[c.name for c in {cuts} if c.elements < {found.max_cut_elements} or c in ({cuts}[0], {cuts}[-1])]"
         )
     knobs["accelerators"] = f'("{found.accelerator}",)'
-    knobs |= {knob: f"({defaults[knob]!r},)" for knob in _KNOBS}
+    knobs |= {knob: f"({sizes[knob]!r},)" for knob in _KNOBS}
     knobs |= {"clock_mhz": f"({clock!r},)", "drams": '("lpddr4",)', "links": f'("{found.link}",)'}
     settings = {**found.settings, "edge": found.edge}
     constraints = ['Constraint("link_utilisation", 1.0)']

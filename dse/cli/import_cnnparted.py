@@ -26,6 +26,10 @@ def _cnnparted(
     name: Annotated[
         str | None, typer.Option(help="Name of the script, without .py.", show_default="the file's")
     ] = None,
+    network: Annotated[
+        str | None,
+        typer.Option(help="Your own network in its place: module:factory or FILE.onnx.", show_default="the file's"),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a script that asks what a CNNParted configuration asks, and list what has no counterpart.
@@ -35,7 +39,7 @@ def _cnnparted(
     from dse.cnnparted import read_config, script_text
     from dse.scaffold import free_path, write
 
-    found = read_config(config)
+    found = read_config(config, network)
     path = free_path(name or config.stem)
     write(path, script_text(found, path.stem))
     if as_json:

@@ -12,9 +12,10 @@ import pytest
 import yaml
 
 from dse.cnnparted import read_config, script_text
-from dse.published import read_published
+from dse.published import PublishedPoint, PublishedSystem, read_published
 from dse.run import run_study
 from evaluators.memo import Memo
+from search_spaces import accelerators
 from search_spaces.errors import UserError
 from tests.dse.test_cli_timeloop import run
 from tests.reference import recorded
@@ -38,6 +39,22 @@ FORMS: dict[str, dict[str, Any]] = {
             {"id": 2, "timeloop": {**TIMELOOP, "accelerator": "eyeriss_like", "frequency": 2e8}},
             {"id": 1, **LINK, "ethernet": ETHERNET},
             {"id": 0, "timeloop": TIMELOOP, "name": "sensor"},
+        ],
+    },
+    "components with a measured edge (2023)": {
+        "neural-network": NETWORK,
+        "components": [
+            {"id": 2, "name": "edge", "device": "cpu", "max_threads": 2, "num_runs": 5},
+            {"id": 1, **LINK, "ethernet": ETHERNET},
+            {"id": 0, "timeloop": TIMELOOP, "name": "sensor"},
+        ],
+    },
+    "workload of one network (2024)": {
+        "workload": NETWORK,
+        "components": [
+            {"id": 0, "timeloop": TIMELOOP},
+            {"id": 1, **LINK, "ethernet": ETHERNET},
+            {"id": 2, "timeloop": TIMELOOP},
         ],
     },
     "components with evaluation (2025)": {
@@ -73,7 +90,7 @@ def test_every_form_says_the_same(form: str, tmp_path: Path) -> None:
     assert found.max_cut_elements == 1000
     settings = {"tensor_bits": 8, "frame_rate_fps": 30.0, "cable_m": 3.0, "phy_energy": "frame"}
     assert settings.items() <= found.settings.items()
-    if "2022" in form:
+    if "2022" in form or "measured" in form:
         assert found.edge == "measured:cpu"
         assert (found.settings["edge_runs"], found.settings["edge_threads"]) == (5, 2)
 
@@ -118,8 +135,52 @@ def test_what_has_no_counterpart_says_why(tmp_path: Path) -> None:
     assert found.link == "1000base-t"
     assert found.accelerator == "eyeriss_like"
     assert found.max_memory_bytes == 600_000
-    for words in ("eyeriss_like2 has sizes", "components[1] is no Ethernet", "600,000 bytes", "computes with 16 bits"):
+    for words in (
+        "eyeriss_like2 is eyeriss_like with the sizes",
+        "components[1] is no Ethernet",
+        "600,000 bytes",
+        "computes with 16 bits",
+    ):
         assert any(words in note for note in found.notes), words
+
+
+def test_the_first_node_of_timeloop_is_the_sensor(tmp_path: Path) -> None:
+    data = json.loads(json.dumps(FORMS["components by simulator (2023)"]))
+    data["components"][0] = {"id": -1, "mnsim": {"accelerator": "MRAM_area"}}
+    data["components"][1] = {"id": 1, "memory": "DDR3"}
+    data["optimization-objective"] = {"device": "sensor", "metric": "energy"}
+    found = read_config(written(tmp_path, data))
+    reasons = {entry.path: entry.reason for entry in found.unused}
+    assert found.accelerator == "simba_like"
+    assert "components[0] has no counterpart here; components[2] is the sensor node" in found.notes
+    assert reasons["components[0]"] == "only nodes of Timeloop have a counterpart"
+    assert "no such link here" in reasons["components[1].memory"]
+    assert "sensor energy and end-to-end latency" in reasons["optimization-objective"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("eyeriss_like1", (80, 512, 32)),
+        ("eyeriss_like2", (32, 256, 64)),
+        ("eyeriss_like3", (32, 320, 24)),
+        ("eyeriss_like4", (48, 384, 64)),
+    ],
+)
+def test_its_other_accelerators_have_their_sizes(name: str, words: tuple[int, ...], tmp_path: Path) -> None:
+    data = json.loads(json.dumps(FORMS["workload of one network (2024)"]))
+    data["components"][0]["timeloop"]["accelerator"] = name
+    found = read_config(written(tmp_path, data))
+    built = accelerators.build("eyeriss_like", found.knobs)
+    assert tuple(level.words for level in built.levels[:3]) == words
+    assert f"accum_buffer_scale=({found.knobs['accum_buffer_scale']!r},)," in script_text(found, "study")
+
+
+def test_a_network_of_ones_own_takes_the_place_of_an_unknown_one(tmp_path: Path) -> None:
+    path = written(tmp_path, FORMS["system (2025)"] | {"workload": [{**NETWORK, "name": "mine"}]})
+    with pytest.raises(UserError, match="--network module:factory"):
+        read_config(path)
+    assert read_config(path, "mine:make").network == "mine:make"
 
 
 @pytest.mark.parametrize(
@@ -140,6 +201,8 @@ def test_what_has_no_counterpart_says_why(tmp_path: Path) -> None:
         ({"sensor": {"timeloop": {"accelerator": "simba_like"}}}, "has no frequency in Hz"),
         ({"sensor": {"timeloop": {**TIMELOOP, "accelerator": "tpu"}}}, "no accelerator 'tpu'"),
         ({"sensor": {"zigzag": {}}}, "only nodes of Timeloop can be imported"),
+        ({"sensor": {"evaluation": "timeloop"}}, "sensor.evaluation should hold entries"),
+        ({"neural-network": None, "workload": 7}, "workload should hold entries"),
         ({"sensor": 7}, "should hold entries"),
         ({"link": {**LINK, "ethernet": {**ETHERNET, "eth_mode": "BASE10"}}}, "no Ethernet mode 'BASE10'"),
         ({"link": {**LINK, "max_out_size": 1.5}}, "should be a whole number"),
@@ -206,6 +269,7 @@ def test_quotes_in_a_file_make_no_other_script(tmp_path: Path) -> None:
 
 def test_published_points_are_read_in_si_units() -> None:
     points = read_published(recorded("cnnparted_2022/squeezenet1_1_all.csv"))
+    points = tuple(point for point in points if isinstance(point, PublishedPoint))
     assert len(points) == 17
     first, last = points[0], points[-1]
     assert (first.cut, first.sensor_energy_j, first.link_latency_s) == ("Identity", 0, pytest.approx(2.516478e-3))
@@ -214,9 +278,53 @@ def test_published_points_are_read_in_si_units() -> None:
     assert last.to_the_edge_s == pytest.approx(last.sensor_latency_s + last.link_latency_s)
 
 
+RESULT = "0,0,/conv1/Conv,1,2,10.0,3.0,100.0,4096.0,154587.0,2865984.0,nondom\n"
+DOMINATED = "1,0,output,1,2,16.0,3.5,58.9,0.0,2865984.0,0.0,dom\n"
+SEVERAL = (
+    "0,0,2,0.0,2.3,5.0,1.0,0.0,0.7,8.1,2.0,0.0,0.1,0.2,0.0,0.0,0.1,0.3,0.0,input,/a/Conv,/b/Relu,1,2,1,3,"
+    "306.2,77.3,3.3,1.1,0.1,0.79,nondom\n"
+)
+HEADED = (
+    "idx,Schedule_ID,PPs,Design_ID0,Latency_0,Latency_1,Energy_0,Energy_1,PartitioningPoint_0,Platform_0,Platform_1,"
+    "Latency,Energy,Throughput,Area,Link_Latency,Link_Energy,Type\n"
+    "0,0,0,1,4.0,6.0,1.0,2.0,/conv1/Conv,1,2,10.0,3.0,100.0,4.2,0.1,0.1,nondom\n"
+)
+OBJECTIVES = "idx,latency,energy,throughput,area,link_latency,link_energy,accuracy,type\n0,10.0,3.0,9,4,0,0,0,nondom\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "cuts", "ms", "mj"),
+    [
+        (RESULT + RESULT.replace("0,0", "7,3", 1) + DOMINATED, ("/conv1/Conv",), 10.0, 3.0),
+        (RESULT.replace("/conv1/Conv", "input"), ("input",), 10.0, 3.0),
+        (SEVERAL, ("/a/Conv", "/b/Relu"), 306.2, 77.3),
+        (SEVERAL.replace("1,2,1,3,", "1,2,2,3,"), ("/b/Relu",), 306.2, 77.3),
+        (HEADED, ("/conv1/Conv",), 10.0, 3.0),
+        (OBJECTIVES, (), 10.0, 3.0),
+    ],
+)
+def test_systems_published_since_2024_are_read(
+    text: str, cuts: tuple[str, ...], ms: float, mj: float, tmp_path: Path
+) -> None:
+    (tmp_path / "table.csv").write_text(text)
+    (system,) = read_published(tmp_path / "table.csv")
+    assert isinstance(system, PublishedSystem)
+    assert system.cuts == cuts
+    assert (system.latency_s, system.energy_j) == (pytest.approx(ms * 1e-3), pytest.approx(mj * 1e-3))
+
+
 @pytest.mark.parametrize(
     "text",
-    ["", "a;b\n1;2\n", "No.;Layer;Sensor Latency;Sensor Energy;Link Latency;Link Energy;Edge Latency\n1;x;1;2\n"],
+    [
+        DOMINATED,
+        RESULT.replace("10.0", "nan"),
+        "0,nondom\n",
+        "0,input,Conv_0,output\n",
+        "No.;Layer;Latency [ms];Energy [mJ]\n1;Conv_0;0.3;0.1\n",
+        "",
+        "a;b\n1;2\n",
+        "No.;Layer;Sensor Latency;Sensor Energy;Link Latency;Link Energy;Edge Latency\n1;x;1;2\n",
+    ],
 )
 def test_other_tables_are_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_text(text)
@@ -261,3 +369,14 @@ def test_compare_shows_published_points_beside_ours(
     assert run("compare", "ours", "--published", "table.csv") == 2
     assert "no published point is a cut" in capsys.readouterr().err
     assert run("compare", "ours") == 2
+    slower, faster = design["latency_s"] * 2e3, result.front.column("latency_s").min() * 0.5e3
+    energy = design["total_energy_j"] * 2e3
+    rows = [f"0,0,/a/Conv,1,2,{ms_:.9g},{energy:.9g},1,0,0,0,nondom" for ms_ in (slower, faster)]
+    Path("table.csv").write_text("\n".join(rows))
+    assert run("compare", "ours", "--published", "table.csv", "--json") == 0
+    (shown,) = json.loads(capsys.readouterr().out)["published"].values()
+    assert [row["beaten"] for row in shown] == [True, False]
+    assert shown[0]["ours"]["energy_j"] <= design["total_energy_j"]
+    assert shown[1]["ours"]["energy_j"] is None
+    assert run("compare", "ours", "--published", "table.csv") == 0
+    assert "1 of 2 published systems are beaten" in " ".join(capsys.readouterr().out.split())
