@@ -101,7 +101,7 @@ def _map(
     ] = "perfect",
     input_shape: Annotated[str | None, typer.Option("--input", help="Input shape, such as 1x3x224x224.")] = None,
     against: Annotated[
-        Path | None, typer.Option(help="Compare with recorded mappings, one JSON object per line.")
+        Path | None, typer.Option(help="Compare with recorded mappings: JSON lines, or a table of mapper runs.")
     ] = None,
     clock_mhz: Annotated[
         float | None,
@@ -412,7 +412,9 @@ def _print_against(path: Path, parameters: dict[str, KnobValue], table: Any, dra
         typer.echo(
             f"{report.agree} of {report.lines} agree ({report.accepted} accepted and {report.rejected} rejected by the "
             f"tool); {report.one_cycle_off} differ by the one cycle of its rounding; "
-            f"largest difference in energy {report.worst_energy:.2g} (relative, {table} figures)"
+            f"largest difference in energy {report.worst_energy:.2g}"
+            + (f", in area {report.worst_area:.2g}" if report.worst_area is not None else "")
+            + f" (relative, {table} figures)"
         )
         for difference in report.first_difference:
             typer.echo(f"line {difference.line}: {difference.what}: ours {difference.ours}, theirs {difference.theirs}")

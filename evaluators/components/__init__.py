@@ -7,9 +7,10 @@ Accelergy's CACTI plug-in. All dynamic energies are those of a 5 ns clock at the
 An SRAM outside its table is refused. A register file's closed form is taken at any depth; its area counts the cells of
 one word and a term per row (log2(depth) / 32 × 70 µm²), which is small for deep files.
 
-`sram_45nm.csv` begins at 1 KiB. `sram_tiny_45nm.csv` has the energies of arrays of one bank below that, and for one of
-them the area; what it lacks (area, leakage, cycle time) is that of the smallest array known that is at least as wide
-and as deep, which it does not exceed, and marked `bound`.
+`sram_45nm.csv` begins at 1 KiB and was recorded elsewhere; `sram_tiny_45nm.csv`, arrays of one bank from 64 bytes, and
+`sram_40nm.csv` were made with the same CACTI 7, asked as Accelergy 0.4's plug-in asks it (it repeats rows of
+`sram_45nm.csv` to the last digit). That plug-in has no arrays smaller than 64 words of 4 bytes, so the tiny ones are
+as large as those.
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ __all__ = [
     "DRAM_PJ_PER_BIT", "TABLE_CLOCK_S", "VERSION", "Figures", "Provenance", "dram_access_pj", "figures", "mac",
 ]  # fmt: skip
 
-VERSION = 1
+VERSION = 2
 """Bumped by hand whenever a figure here changes; part of every memo key and study fingerprint."""
 
 TABLE_CLOCK_S = 5e-9
 """The clock period that the tables' energies, areas and idle energies belong to."""
 
-Provenance = Literal["table", "interpolated", "bound"]
+Provenance = Literal["table", "interpolated"]
 
 DRAM_PJ_PER_BIT = dict(zip(DRAMS, (8.0, 40.0, 70.0, 14.0, 3.9), strict=True))
 """LPDDR4, LPDDR, DDR3, GDDR5, HBM2 in Accelergy's CACTI plug-in."""
@@ -82,13 +83,13 @@ def figures(component: Component, technology_nm: int = 45) -> Figures:
         one = figures(replace(component, copies=1), technology_nm)
         n = component.copies
         return replace(one, area_um2=one.area_um2 * n, leakage_w=one.leakage_w * n)
-    if technology_nm == 40 and component.kind == "sram":
-        return _sram_at_40_nm(component)
-    if technology_nm not in (45, 40):
+    if technology_nm not in _SRAM_FILES:
         raise IllegalDesign(
             "technology not in tables",
             f"component tables exist for technology_nm=45 and 40, not {technology_nm}; other nodes would be dummies",
         )
+    if component.kind == "sram":
+        return _sram(component, technology_nm)
     return _BY_KIND[component.kind](component)  # Aladdin's tables are the same at 45 and 40 nm
 
 
@@ -142,51 +143,39 @@ class _SramRow:
     area_um2: float
     cycle_ns: float
     leakage_mw: float
-    bound: bool = False
+
+
+_SRAM_FILES = {45: ("sram_45nm.csv", "sram_tiny_45nm.csv"), 40: ("sram_40nm.csv",)}
+"""Per technology in nm, the files in `data/` that have its arrays."""
 
 
 @cache
-def _sram_table() -> dict[tuple[int, int], tuple[_SramRow, ...]]:
+def _sram_table(technology_nm: int) -> dict[tuple[int, int], tuple[_SramRow, ...]]:
     """Rows by (width in bits, banks), in order of size; only rows that CACTI found a solution for."""
     table: dict[tuple[int, int], list[_SramRow]] = {}
-    with (files(__package__) / "data" / "sram_45nm.csv").open() as file:
-        for row in DictReader(file):
-            if row["status"] != "ok":
-                continue
-            banks = int(row["n_banks"])
-            table.setdefault((int(row["width_bits"]), banks), []).append(
-                _SramRow(
-                    float(row["size_KiB"]), float(row["read_pJ"]), float(row["write_pJ"]), float(row["area_um2"]),
-                    float(row["cycle_ns"]), float(row["leak_mW_per_bank"]) * banks,
-                )
-            )  # fmt: skip
-    smallest = {width: min(rows, key=lambda row: row.kib) for (width, banks), rows in table.items() if banks == 1}
-    with (files(__package__) / "data" / "sram_tiny_45nm.csv").open() as file:
-        tiny = [(int(row["width_bits"]), int(row["depth"]), row) for row in DictReader(file)]
-    areas = [(bits, depth, float(row["area_um2"])) for bits, depth, row in tiny if row["area_um2"]]
-    areas += [(bits, round(row.kib * 8192 / bits), row.area_um2) for bits, row in smallest.items()]
-    for bits, depth, row in tiny:
-        table.setdefault((bits, 1), []).append(
-            replace(
-                smallest[min(width for width in smallest if width >= bits)],
-                kib=bits * depth / 8192,
-                read_pj=float(row["read_pJ"]),
-                write_pj=float(row["write_pJ"]),
-                area_um2=min(area for b, d, area in areas if b >= bits and d >= depth),
-                bound=True,
-            )
-        )
+    for name in _SRAM_FILES[technology_nm]:
+        with (files(__package__) / "data" / name).open() as file:
+            for row in DictReader(file):
+                if row.get("status", "ok") != "ok":
+                    continue
+                width_bits, banks = int(row["width_bits"]), int(row["n_banks"])
+                table.setdefault((width_bits, banks), []).append(
+                    _SramRow(
+                        width_bits * int(row["depth"]) / 8192, float(row["read_pJ"]), float(row["write_pJ"]),
+                        float(row["area_um2"]), float(row["cycle_ns"]), float(row["leak_mW_per_bank"]) * banks,
+                    )
+                )  # fmt: skip
     return {key: tuple(sorted(rows, key=lambda row: row.kib)) for key, rows in table.items()}
 
 
-def _sram(component: Component) -> Figures:
-    table = _sram_table()
+def _sram(component: Component, technology_nm: int) -> Figures:
+    table = _sram_table(technology_nm)
     rows = table.get((component.width_bits, component.banks))
     if rows is None:
         widths, banks = sorted({w for w, _ in table}), sorted({b for _, b in table})
         raise IllegalDesign(
             "SRAM not in table",
-            f"no SRAM of {component.width_bits} bits × {component.banks} banks in the 45 nm table; "
+            f"no SRAM of {component.width_bits} bits × {component.banks} banks in the {technology_nm} nm table; "
             f"it has widths {widths} and banks {banks}",
         )
     kib = component.kib
@@ -195,8 +184,9 @@ def _sram(component: Component) -> Figures:
         way_out = "make it larger, or a regfile" if kib < sizes[0] else "make it smaller"
         raise IllegalDesign(
             "SRAM size outside table",
-            f"an SRAM of {component.depth} × {component.width_bits} bits ({kib:.4g} KiB) is outside the 45 nm table, "
-            f"which has {sizes[0]:g} to {sizes[-1]:g} KiB as {component.banks}-bank arrays; {way_out}",
+            f"an SRAM of {component.depth} × {component.width_bits} bits ({kib:.4g} KiB) is outside the "
+            f"{technology_nm} nm table, which has {sizes[0]:g} to {sizes[-1]:g} KiB as {component.banks}-bank arrays; "
+            f"{way_out}",
         )
     at = bisect_left(sizes, kib)
     high = rows[at]
@@ -209,53 +199,20 @@ def _sram(component: Component) -> Figures:
         return exp((1 - weight) * log(figure(low)) + weight * log(figure(high)))
 
     smart = 1 if component.smart else 0
-    provenance: Provenance = "bound" if low.bound else "table" if low is high else "interpolated"
-    source = "CACTI 7" if low is high else f"CACTI 7, between {low.kib:g} and {high.kib:g} KiB"
     return Figures(
         between(lambda r: r.read_pj) + smart * _ADDRESS_GENERATION_PJ,
         between(lambda r: r.write_pj) + smart * _ADDRESS_GENERATION_PJ,
         between(lambda r: r.area_um2) + smart * _ADDRESS_GENERATION_UM2,
         between(lambda r: r.leakage_mw) * 1e-3 + smart * _ADDRESS_GENERATION_IDLE_PJ * 1e-12 / TABLE_CLOCK_S,
         between(lambda r: r.cycle_ns) * 1e-9,
-        provenance,
-        source + ("; area and leakage of a larger array" if low.bound else ""),
-    )
-
-
-_SRAM_40_NM = {(32, 2, 4.0): (4.23756, 4.04234, 31396.1), (128, 4, 256.0): (135.602, 131.53, 1416710.0)}
-"""(width in bits, banks, KiB) of the two arrays that CACTI 7 was run for at 40 nm: read pJ, write pJ, µm²."""
-
-_FROM_45_TO_40_NM = {"read": 0.8194, "write": 0.8147, "area": (40 / 45) ** 2, "leakage": 1.30}
-"""The two 40 nm arrays over the same ones at 45 nm: read 0.8120 and 0.8268, write 0.8072 and 0.8224, area 0.7903 and
-0.7901, idle energy 1.296 and 1.304; every other array is scaled by what lies between, its cycle time left as it is.
-CACTI takes 40 nm linearly between 45 and 32 nm: arrays below 1 KiB, which it was run for at 32 nm, give 0.79 to 0.82
-that way."""
-
-
-def _sram_at_40_nm(component: Component) -> Figures:
-    """A 40 nm array: CACTI's own figures where it was run, else the 45 nm array scaled."""
-    at_45 = _sram(replace(component, smart=False))
-    scale = _FROM_45_TO_40_NM
-    known = _SRAM_40_NM.get((component.width_bits, component.banks, component.kib))
-    read_pj, write_pj, area_um2 = known or (
-        at_45.read_pj * scale["read"], at_45.write_pj * scale["write"], at_45.area_um2 * scale["area"],
-    )  # fmt: skip
-    smart = 1 if component.smart else 0
-    return Figures(
-        read_pj + smart * _ADDRESS_GENERATION_PJ,
-        write_pj + smart * _ADDRESS_GENERATION_PJ,
-        area_um2 + smart * _ADDRESS_GENERATION_UM2,
-        at_45.leakage_w * scale["leakage"] + smart * _ADDRESS_GENERATION_IDLE_PJ * 1e-12 / TABLE_CLOCK_S,
-        at_45.cycle_s,
-        "table" if known else "bound" if at_45.provenance == "bound" else "interpolated",
-        "CACTI 7 at 40 nm" if known else f"{at_45.source}, from 45 nm to 40 nm",
+        "table" if low is high else "interpolated",
+        "CACTI 7" if low is high else f"CACTI 7, between {low.kib:g} and {high.kib:g} KiB",
     )
 
 
 _BY_KIND: dict[str, Callable[[Component], Figures]] = {
     "intmac": mac,
     "regfile": _regfile,
-    "sram": _sram,
     "dram": lambda c: Figures(0.0, 0.0, 0.0, 0.0),
     "figure": lambda c: Figures(
         c.access_pj, c.access_pj if c.write_pj is None else c.write_pj, c.area_um2, 0.0, source="Timeloop be27768"

@@ -60,11 +60,9 @@ class Priced:
 
     @property
     def provenance(self) -> str:
-        """Where the figures come from: "table", or the parts that are interpolated or bounds, by name."""
-        marked = [
-            (mark, [name for name, _, f in self.parts if f.provenance == mark]) for mark in ("interpolated", "bound")
-        ]
-        return "; ".join(f"{mark}: {', '.join(names)}" for mark, names in marked if names) or "table"
+        """Where the figures come from: "table", or which parts are interpolated."""
+        names = [name for name, _, f in self.parts if f.provenance == "interpolated"]
+        return f"interpolated: {', '.join(names)}" if names else "table"
 
 
 @lru_cache(maxsize=1024)

@@ -3,7 +3,7 @@
 A global buffer for inputs and partial sums, a mesh of PE columns, three scratchpads per PE. Filter rows lie along a
 column, so a layer whose filter is higher than the column cannot be mapped. `input_buffer` is the ifmap_spad,
 `weight_buffer` the weights_spad, `accum_buffer` the psum_spad. The template's 12 and 16 words are too few for an SRAM:
-`accum_buffer=sram` needs an `accum_buffer_scale` of 4.
+`accum_buffer=sram` needs an `accum_buffer_scale` of 2.
 """
 
 from __future__ import annotations

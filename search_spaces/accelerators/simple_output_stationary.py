@@ -48,8 +48,8 @@ _KEEPS = tuple("".join(kept) for n in range(4) for kept in combinations("WIO", n
 _TOOL_REGISTER_PJ = 0.9749725188442211
 """What Timeloop be27768 charges a `reg_storage` of 16 bits per access (its own formula)."""
 
-_TOOL_SPAD = Component("figure", access_pj=0.727133, write_pj=1.08538, area_um2=3087.39)
-"""The tool's scratchpad of 192 × 16 bits: an SRAM smaller than the table begins, from CACTI 7."""
+_TOOL_SRAM_BITS = 512
+"""A scratchpad of fewer bits is a register file to the tool, a larger one an SRAM."""
 
 
 def architecture(p: Parameters) -> Architecture:
@@ -57,6 +57,8 @@ def architecture(p: Parameters) -> Architecture:
     glb_block = p.quotient("glb_width_bits", "word_bits")
     glb_words = p.words("glb_kib", word_bits)
     spad = p.scaled("pe_spad_words", "accum_buffer_scale")
+
+    tool_spad = Component("sram" if word_bits * spad >= _TOOL_SRAM_BITS else "regfile", word_bits, spad, smart=True)
 
     def register(name: str, keeps: str, orders: tuple[str, ...], covered: int, role: str | None) -> Level:
         words = p.registers(f"{role}_scale") if role else 1
@@ -82,7 +84,7 @@ def architecture(p: Parameters) -> Architecture:
                 spad,
                 orders=_SPAD,
                 orders_covered=factorial(3),
-                tool=_TOOL_SPAD if (spad, word_bits) == (192, 16) else None,
+                tool=tool_spad,
             ),
             Level(
                 "shared_glb",

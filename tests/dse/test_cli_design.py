@@ -75,17 +75,17 @@ def test_any_parameter_of_the_template_can_be_set(run):
 
 
 def test_every_component_is_shown_with_its_area_and_source(run):
-    arguments = ("evaluate", "lenet5", "--cut", "3", "--set", "accum_buffer=sram", "--set", "accum_buffer_scale=4")
+    arguments = ("evaluate", "lenet5", "--cut", "3", "--set", "accum_buffer=sram", "--set", "accum_buffer_scale=6")
     found = json.loads(run(*arguments, "--json")[1])
     parts = {part["name"]: part for part in found["components"]}
-    assert parts["psum_spad"]["made_of"] == "sram 64 × 16 bits" and parts["psum_spad"]["provenance"] == "bound"
+    assert parts["psum_spad"]["made_of"] == "sram 96 × 16 bits" and parts["psum_spad"]["provenance"] == "interpolated"
     assert parts["shared_glb"]["made_of"] == "sram 16384 × 64 bits, 32 banks" and parts["DRAM"]["area_mm2"] is None
     area = sum(part["area_mm2"] or 0 for part in parts.values())
     assert area == pytest.approx(found["metrics"]["area_mm2"], rel=1e-9)
     energy = sum(part["dynamic_j"] + part["leakage_j"] for part in parts.values())
     assert energy == pytest.approx(found["metrics"]["accelerator_energy_j"], rel=1e-9)
     shown = run(*arguments)[1]
-    for text in ("sram 64 × 16 bits", "regfile 192 × 16 bits", "16-bit MAC", "CACTI 7", "Aladdin table", "(bound)"):
+    for text in ("sram 96 × 16 bits", "regfile 192 × 16 bits", "16-bit MAC", "CACTI 7", "Aladdin", "(interpolated)"):
         assert text in shown
 
 

@@ -13,7 +13,7 @@ from evaluators.mapper.layer import map_layer
 from search_spaces import accelerators
 from search_spaces.errors import UserError
 from search_spaces.types import ConvShape
-from tests.reference import EXCERPTS, recorded
+from tests.reference import EXCERPTS, SHARED, recorded
 
 DRAM_PJ = 512.0
 
@@ -60,6 +60,91 @@ def test_a_line_of_another_format_is_named_in_one_line(change: dict[str, object]
     assert "\n" not in str(refused.value)
 
 
+TABLES = [
+    "mapper_runs_squeezenet1_1_224.csv",
+    "mapper_runs_eyeriss_variants.csv",
+    "mapper_runs_simba_variants.csv",
+    "mapper_runs_resnet50_224_eyeriss.csv",
+    "mapper_runs_resnet50_224_simba.csv",
+    "mapper_runs_squeezenet1_1_224_sos_gemmini.csv",
+]
+WITH_MAPPINGS = EXCERPTS / "timeloop/mapper_runs_with_mappings.csv"
+"""Eight rows of these tables: eyeriss_like and simba_like, one variant of each, simple_output_stationary keeping
+nothing, weights or inputs in the global buffer, and gemmini_like; and one row for which the tool found nothing."""
+
+
+@pytest.mark.parametrize(
+    "path", [WITH_MAPPINGS, *(p for name in TABLES if (p := SHARED / "timeloop" / name).is_file())]
+)
+def test_every_count_of_what_the_tools_mapper_chose_is_ours(path: Path) -> None:
+    report = compare(path)
+    assert report.accepted == report.lines >= 7
+    assert report.agree == report.lines, report.first_difference
+    assert report.worst_energy < 1e-9
+    assert report.worst_area is None or report.worst_area < 1e-9
+
+
+def _table(rows: list[dict[str, str]], path: Path, columns: list[str] | None = None) -> Path:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns or list(rows[0]), extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def test_a_table_of_runs_may_be_in_any_order_and_have_more_columns(tmp_path: Path) -> None:
+    with WITH_MAPPINGS.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    columns = ["mine", *sorted(rows[0])]
+    report = compare(_table([{**row, "mine": "x"} for row in reversed(rows)], tmp_path / "shuffled.csv", columns))
+    assert (report.agree, report.lines) == (len(rows) - 1, len(rows) - 1)
+
+
+def test_figures_of_a_grouped_layer_may_be_of_all_groups(tmp_path: Path) -> None:
+    with WITH_MAPPINGS.open(newline="") as file:
+        row = next(csv.DictReader(file))
+    of_all = {**row, "groups": "3", "M": str(3 * int(row["M"])), "C": str(3 * int(row["C"]))}
+    of_all |= {name: str(3 * float(row[name])).removesuffix(".0") for name in ("cycles", "compute_cycles", "energy_pJ")}
+    report = compare(_table([{**row, "groups": "3"}, of_all], tmp_path / "grouped.csv"))
+    assert report.agree == 2 and report.worst_energy < 1e-9, report.first_difference
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"mapping": "DRAM [ Weights:1 (1) ]\n| for P in [0:55,3)"}, "line 2 is no run of a mapper: .* not a loop"),
+        ({"cycles": ""}, "line 2 is no run of a mapper"),
+        ({"acc_DRAM": '{"reads": [1, 2]}'}, "line 2 is no run of a mapper"),
+        ({"acc": "tpu"}, "no accelerator 'tpu'"),
+        ({"acc": "gemmini_like", "glb_banks": ""}, "line 2: gemmini_like has no level 'shared_glb'"),
+    ],
+)
+def test_a_row_of_another_format_is_named_in_one_line(change: dict[str, str], says: str, tmp_path: Path) -> None:
+    with WITH_MAPPINGS.open(newline="") as file:
+        row = next(csv.DictReader(file)) | change
+    with pytest.raises(UserError, match=says) as refused:
+        compare(_table([row], tmp_path / "given.csv"))
+    assert "\n" not in str(refused.value)
+
+
+def test_other_tables_are_refused_with_what_they_lack(tmp_path: Path) -> None:
+    path = tmp_path / "sram.csv"
+    path.write_text("tech_nm,size_KiB\n45,1\n")
+    with pytest.raises(UserError, match="a table of them has a column 'acc'"):
+        compare(path)
+
+
+@pytest.mark.parametrize("template", ["eyeriss", "simba"])
+def test_what_else_a_line_says_changes_nothing(template: str, tmp_path: Path) -> None:
+    lines = (EXCERPTS / f"timeloop/fixed_mappings_{template}.jsonl").read_text().splitlines()
+    path = tmp_path / "given.jsonl"
+    path.write_text(
+        "\n\n".join(json.dumps({"note": None, "rc": None, **json.loads(line)}, sort_keys=True) for line in lines[::-1])
+    )
+    report = compare(path)
+    assert report.agree == report.lines == len(lines)
+
+
 def _rows(name: str) -> list[dict[str, str]]:
     with recorded(f"timeloop/{name}").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["found"] == "1"]
@@ -99,17 +184,7 @@ def _shape(row: dict[str, str]) -> ConvShape:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "file",
-    [
-        "mapper_runs_squeezenet1_1_224.csv",
-        "mapper_runs_eyeriss_variants.csv",
-        "mapper_runs_simba_variants.csv",
-        "mapper_runs_resnet50_224_eyeriss.csv",
-        "mapper_runs_resnet50_224_simba.csv",
-        "mapper_runs_squeezenet1_1_224_sos_gemmini.csv",
-    ],
-)
+@pytest.mark.parametrize("file", TABLES)
 def test_our_optimum_is_never_worse_than_the_tools_mapper(file: str) -> None:
     gains = []
     for row in _rows(file):

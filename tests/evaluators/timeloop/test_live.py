@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from evaluators.mapper.against import read
 from evaluators.mapper.counts import count
 from evaluators.mapper.mapspace import mapspace
+from evaluators.mapper.recorded import read
 from evaluators.mapper.result import best_mappings
 from evaluators.memo import Memo
 from evaluators.timeloop import Searched, SearchSettings, Timeloop, TimeloopError
@@ -91,13 +91,10 @@ def test_random_mappings_give_the_recorded_figures(name: str, memo: Memo) -> Non
         assert isinstance(output, IllegalDesign) != line.accepted, line.line
         if isinstance(output, IllegalDesign):
             continue
-        assert output.cycles == line.expected["cycles"]
-        assert output.energy_pj == pytest.approx(line.expected["energy_pJ"], rel=1e-9)
+        assert output.cycles == line.cycles
+        assert output.energy_pj == pytest.approx(line.energy_pj, rel=1e-9)
         for level in output.levels:
-            words = line.expected["accesses"].get({"column": "DummyBuffer"}.get(level.name, level.name))
-            if words is not None:
-                counted = [list(level.reads), list(level.updates), list(level.fills)]
-                assert counted == [words["r"], words["u"], words["f"]], level.name
+            assert (level.reads, level.updates, level.fills) == line.accesses[level.name], level.name
 
 
 def test_what_cannot_be_mapped_has_no_mapping(memo: Memo) -> None:
