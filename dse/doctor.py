@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -38,13 +38,11 @@ class Finding:
     install: str
 
 
-def examine() -> list[Finding]:
+def examine() -> Iterator[Finding]:
     """Every backend looked at in turn; takes some seconds, because each that is there is asked to do something."""
-    findings = []
     for backend in BACKENDS:
         works, says = backend.look()
-        findings.append(Finding(backend.name, works, says, backend.used_for, "" if works else backend.install))
-    return findings
+        yield Finding(backend.name, works, says, backend.used_for, "" if works else backend.install)
 
 
 def _timeloop(name: str) -> Callable[[], tuple[bool, str]]:
@@ -89,6 +87,12 @@ def _package(module: str, distribution: str) -> Callable[[], tuple[bool, str]]:
     return look
 
 
+def _onnx() -> tuple[bool, str]:
+    found = [_package(name, name)() for name in ("onnx", "onnxscript")]
+    missing = next((says for works, says in found if not works), None)
+    return missing is None, missing or ", ".join(says for _, says in found)
+
+
 def _postgresql() -> tuple[bool, str]:
     works, says = _package("psycopg", "psycopg")()
     return works, f"driver {says}; whether a server answers shows when a study is stored there" if works else says
@@ -116,7 +120,7 @@ BACKENDS = (
         _cuda,
         "install an NVIDIA driver and a CUDA build of torch: https://pytorch.org/get-started/locally",
     ),
-    Backend("ONNX", "networks from ONNX files", _package("onnx", "onnx"), "pip install 'paretocut[onnx]'"),
+    Backend("ONNX", "networks from ONNX files, split into ONNX files", _onnx, "pip install 'paretocut[onnx]'"),
     Backend(
         "PostgreSQL",
         "Optuna studies in a database that several machines share",

@@ -23,11 +23,10 @@ def _doctor(as_json: AsJson = False) -> None:
     """
     from dse.doctor import examine
 
-    findings = examine()
     if as_json:
-        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+        typer.echo(json.dumps([asdict(finding) for finding in examine()], indent=2))
         return
-    for finding in findings:
+    for finding in examine():
         typer.echo(f"{'yes' if finding.works else 'no '}  {finding.name}: {finding.says}")
         if not finding.works:
             typer.echo(f"     for {finding.used_for}: {finding.install}")

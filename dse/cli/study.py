@@ -69,6 +69,10 @@ AcceleratorModel = Annotated[
 KeepRuns = Annotated[
     Path | None, typer.Option(help="Keep the inputs and outputs of every run of Timeloop here.", show_default="none")
 ]
+RunLimit = Annotated[
+    float | None,
+    typer.Option(help="Stop a run of Timeloop after this many seconds, as a failure.", show_default="600"),
+]
 Storage = Annotated[
     str | None,
     typer.Option(
@@ -96,6 +100,7 @@ class Options:
     warm_start: Path | None
     accelerator_model: str | None
     keep_runs: Path | None
+    run_limit: float | None
     cache: Path | None
     storage: str | None
     adopt: bool
@@ -132,6 +137,7 @@ def launch(question: Question | StudySpec, *, evaluator: Callable[[StudySpec], E
         warm_start: WarmStart = None,
         accelerator_model: AcceleratorModel = None,
         keep_runs: KeepRuns = None,
+        run_limit: RunLimit = None,
         cache: Cache = None,
         storage: Storage = None,
         adopt: Adopt = False,
@@ -139,7 +145,7 @@ def launch(question: Question | StudySpec, *, evaluator: Callable[[StudySpec], E
     ) -> None:
         options = Options(
             algorithm, budget, seed, out, workers, backend, scheduler, time_limit, constraint, warm_start,
-            accelerator_model, keep_runs, cache, storage, adopt, as_json,
+            accelerator_model, keep_runs, run_limit, cache, storage, adopt, as_json,
         )  # fmt: skip
         _study(asked, script, options, evaluator)
 
@@ -161,6 +167,7 @@ def _run(
     warm_start: WarmStart = None,
     accelerator_model: AcceleratorModel = None,
     keep_runs: KeepRuns = None,
+    run_limit: RunLimit = None,
     cache: Cache = None,
     storage: Storage = None,
     adopt: Adopt = False,
@@ -174,7 +181,7 @@ def _run(
     """
     options = Options(
         algorithm, budget, seed, out, workers, backend, scheduler, time_limit, constraint, warm_start,
-        accelerator_model, keep_runs, cache, storage, adopt, as_json,
+        accelerator_model, keep_runs, run_limit, cache, storage, adopt, as_json,
     )  # fmt: skip
     _study(question_in(script), script, options)
 
@@ -209,7 +216,7 @@ def _study(
             time_limit=options.time_limit,
             memo=memo,
             evaluator=evaluator(spec) if evaluator else None,
-            sensor_model=_keeping_runs(spec, memo, options.keep_runs) if memo and options.keep_runs else None,
+            sensor_model=_timeloop(spec, memo, options) if memo else None,
             progress=StudyProgress(),
             interrupts=interrupts,
             finish=partial(write_results, script=script),
@@ -222,17 +229,21 @@ def _study(
         raise typer.Exit(128 + (interrupts.received or signal.SIGINT))
 
 
-def _keeping_runs(spec: StudySpec, memo: Memo, folder: Path) -> Sensor:
-    """The sensor model of the study, which keeps what Timeloop reads and writes."""
+def _timeloop(spec: StudySpec, memo: Memo, options: Options) -> Sensor | None:
+    """The sensor model of a study on Timeloop where its runs are kept or limited; None for the study's own."""
+    if options.keep_runs is None and options.run_limit is None:
+        return None
     from evaluators.sensor import SensorModel
-    from evaluators.timeloop import Timeloop
+    from evaluators.timeloop import LIMIT_S, Timeloop
     from evaluators.timeloop.layers import TimeloopLayers
     from evaluators.timeloop.own import OwnSensor
 
     settings = spec.settings.sensor
     if settings.accelerator_model != "timeloop" or settings.mapping == "pareto":
-        raise UserError("--keep-runs is for runs of Timeloop; this study has none without --accelerator-model timeloop")
-    tool = Timeloop(memo, runs=folder)
+        option = "--run-limit" if options.keep_runs is None else "--keep-runs"
+        raise UserError(f"{option} is for runs of Timeloop; this study has none without --accelerator-model timeloop")
+    limit_s = LIMIT_S if options.run_limit is None else options.run_limit
+    tool = Timeloop(memo, limit_s=limit_s, runs=options.keep_runs)
     if settings.timeloop_files is not None:
         return OwnSensor(settings, memo, tool)
     return SensorModel(settings, memo, TimeloopLayers(memo, settings.mapping, settings.energy_table, tool))

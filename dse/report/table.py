@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from shlex import quote
 from typing import Any
 
 from rich import box
@@ -107,7 +108,8 @@ def front_table(
     if len(groups) > 1 and whole is None:
         bend = knee(result.front)
         point = next(n for n, (start, end) in enumerate(groups, start=1) if start <= bend < end)
-        notes.append(f"Point {point} is the knee; paretocut front {result.folder} --pick knee says why, and what else.")
+        folder = quote(str(result.folder))
+        notes.append(f"Point {point} is the knee; paretocut front {folder} --pick knee says why, and what else.")
     if any(name.endswith("_buffer_scale") for name in searched):
         notes.append("in, w, acc: input, weight and accumulation buffers, times the template's own size.")
     if mapped:

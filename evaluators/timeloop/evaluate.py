@@ -14,7 +14,7 @@ from typing import Any
 from evaluators.mapper.energy import EnergyTable, price
 from evaluators.mapper.mapping import Mapping, bounds
 from evaluators.memo import Memo, digest
-from evaluators.timeloop.failures import TimeloopError, failure, nothing_maps, warnings_in
+from evaluators.timeloop.failures import TimeloopError, accelergy_says, failure, nothing_maps, warnings_in
 from evaluators.timeloop.output import (
     Broken,
     Output,
@@ -203,10 +203,12 @@ def _read(name: str, one: _Wanted, run: Run, limit_s: float) -> dict[str, Any]:
     log = run.log
 
     def failed(because: str | None = None) -> TimeloopError:
+        if because is None and "Failed to run Accelergy" in log:
+            because = accelergy_says(run.folder, name)
         return failure(name, one.what, run.argv, run.folder, log, status=run.status, because=because)
 
     if run.status is None:
-        raise failed(f"it ran for more than {limit_s:g} s; raise the limit or search less")
+        raise failed(f"it ran for more than {limit_s:g} s; raise the limit (paretocut run --run-limit) or search less")
     if run.status == 0 and nothing_maps(log):
         return {"illegal": ["layer does not map", f"{name} finds no mapping of {one.what}"]}
     if run.status == 1 and "couldn't map level" in log:

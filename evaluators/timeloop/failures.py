@@ -14,7 +14,7 @@ from pathlib import Path
 
 from search_spaces.errors import UserError
 
-__all__ = ["TimeloopError", "cause_of", "failure", "last_lines", "nothing_maps", "warnings_in"]
+__all__ = ["TimeloopError", "accelergy_says", "cause_of", "failure", "last_lines", "nothing_maps", "warnings_in"]
 
 _CAUSES: tuple[tuple[str, str], ...] = (
     ("No space left on device", "the disk is full"),
@@ -72,6 +72,16 @@ def _ended(status: int) -> str:
 def cause_of(log: str) -> str | None:
     """The likeliest cause of a failure by what stands in the log, None where nothing known does."""
     return next((cause for words, cause in _CAUSES if words in log), None)
+
+
+def accelergy_says(folder: Path, tool: str) -> str | None:
+    """What the Accelergy that the tool started gave as its error, None where that is not known."""
+    try:
+        lines = (folder / f"{tool}.accelergy.log").read_text(errors="replace").splitlines()
+    except OSError:
+        return None
+    told = next((line.strip("| ") for line in reversed(lines) if "Error:" in line or "not found" in line), None)
+    return None if told is None else f"Accelergy failed: {told}"
 
 
 def nothing_maps(log: str) -> bool:

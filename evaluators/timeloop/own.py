@@ -28,7 +28,7 @@ from evaluators.sensor import LayerCosts, LayerGrid, SensorSettings
 from evaluators.timeloop.evaluate import MAPPER, VERSION, Timeloop
 from evaluators.timeloop.render import SearchSettings, mapper_section, problem, to_yaml
 from search_spaces.accelerators import Architecture
-from search_spaces.errors import IllegalDesign, UserError, unknown
+from search_spaces.errors import IllegalDesign, UserError, reason, unknown
 from search_spaces.types import ConvShape, KnobValue, Network
 
 __all__ = ["OwnFiles", "OwnSensor"]
@@ -128,7 +128,7 @@ def _read(name: str) -> str:
     try:
         return Path(name).read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {name}: {error}") from None
+        raise UserError(f"cannot read {name}: {reason(error)}") from None
 
 
 def _factor(word: str, knobs: Mapping[str, KnobValue], target: str) -> KnobValue:

@@ -2,12 +2,13 @@
 
 A run's folder holds its inputs, its outputs and `run.log` (both streams). The tool and all it starts are one
 process group, which is killed at the time limit and when the caller is interrupted. When the caller dies, Linux kills
-the tool; what that started goes on until it ends by itself.
+the tool; what that started goes on until it ends by itself, and the next caller removes the folder.
 """
 
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import shutil
 import signal
@@ -22,7 +23,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from evaluators.timeloop.failures import TimeloopError
-from search_spaces.errors import UserError
+from search_spaces.errors import UserError, reason
 
 __all__ = ["INSTALLATION", "Job", "Run", "Tool", "find_tool", "run_all"]
 
@@ -30,6 +31,10 @@ INSTALLATION = "https://timeloop.csail.mit.edu/previous_versions/timeloop-accele
 """Where the tool's own documentation says how to install the version that reads v0.3 input."""
 
 LOG = "run.log"
+_PREFIX = "timeloop-"
+_RUNNING = ".running"
+"""A file in the folder of a run that has not ended yet, locked by the process that waits for it."""
+
 _POLL_S = 0.005
 
 
@@ -60,7 +65,7 @@ def find_tool(name: str) -> Tool:
         for file in (path, *_own_libraries(path)):
             content.update(file.read_bytes())
     except OSError as error:
-        raise UserError(f"cannot read {name}: {error}") from None
+        raise UserError(f"cannot read {found}: {reason(error)}") from None
     return Tool(name, path, content.hexdigest())
 
 
@@ -124,6 +129,8 @@ def run_all(
     where a run cannot be started, and the first UserError of `take` once it had all that ended at the same time; what
     still runs is then stopped.
     """
+    if runs is None:
+        _remove_abandoned()
     waiting = list(enumerate(jobs))[::-1]
     active: dict[int, _Process] = {}
     try:
@@ -154,10 +161,18 @@ def _fresh_folder(runs: Path | None) -> Path:
     try:
         if runs is not None:
             runs.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix="timeloop-", dir=runs)).resolve()
+        return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=runs)).resolve()
     except OSError as error:
         where = runs if runs is not None else tempfile.gettempdir()
         raise TimeloopError(f"cannot make a folder for a run of Timeloop in {where}: {error.strerror}") from None
+
+
+def _remove_abandoned() -> None:
+    """Remove the temporary folders of runs whose caller was killed; those of failed runs have ended and are kept."""
+    for running in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_RUNNING}"):
+        with suppress(OSError), running.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(running.parent, ignore_errors=True)
 
 
 class _Process:
@@ -169,6 +184,9 @@ class _Process:
         self.argv = (str(tool), *job.arguments)
         self.started = time.monotonic()
         try:
+            self._running = (folder / f"{_RUNNING}.new").open("w")
+            fcntl.flock(self._running, fcntl.LOCK_EX)
+            (folder / f"{_RUNNING}.new").rename(folder / _RUNNING)  # never seen unlocked
             for name, text in job.files.items():
                 (folder / name).write_text(text)
             with (folder / LOG).open("wb") as log:
@@ -193,6 +211,8 @@ class _Process:
             if seconds < limit_s:
                 return None
             self.kill()
+        else:
+            self._mark_ended()
         return Run(self.job, self.argv, self.folder, status, seconds)
 
     def kill(self) -> None:
@@ -200,6 +220,11 @@ class _Process:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.popen.pid, signal.SIGKILL)
         self.popen.wait()
+        self._mark_ended()
+
+    def _mark_ended(self) -> None:
+        (self.folder / _RUNNING).unlink(missing_ok=True)
+        self._running.close()
 
 
 if sys.platform == "linux":

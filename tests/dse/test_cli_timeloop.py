@@ -83,12 +83,24 @@ def test_a_tool_that_fails_ends_the_study_with_one_line(
     assert "repeat with: cd " in error
 
 
+def test_a_run_that_hangs_is_stopped_where_the_command_says(
+    script: Path, stand_in: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stand_in.does("hang")
+    options = ("--accelerator-model", "timeloop", "--out", "theirs", "--run-limit")
+    assert run("run", script, *options, 0.5) == 2
+    assert "ran for more than 0.5 s; raise the limit" in capsys.readouterr().err
+    assert run("run", script, *options, "nan") == 2
+    assert "needs a time limit above 0 s, not nan" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
         (["--accelerator-model", "timeloop"], "timeloop-mapper is not on the PATH"),
         (["--accelerator-model", "timelop"], "did you mean 'timeloop'?"),
         (["--keep-runs", "runs"], "--keep-runs is for runs of Timeloop"),
+        (["--run-limit", "5"], "--run-limit is for runs of Timeloop"),
     ],
 )
 def test_what_cannot_be_is_refused(

@@ -53,3 +53,18 @@ def test_a_package_that_is_broken_is_no_crash(tmp_path: Path, monkeypatch: pytes
     monkeypatch.delitem(sys.modules, "onnx", raising=False)
     (backend,) = [b for b in doctor.BACKENDS if b.name == "ONNX"]
     assert backend.look() == (False, "cannot be imported: RuntimeError: bad library")
+
+
+def test_onnx_needs_both_of_its_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading takes onnx, writing takes onnxscript too."""
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    (backend,) = [b for b in doctor.BACKENDS if b.name == "ONNX"]
+    works, says = backend.look()
+    assert not works
+    assert "onnxscript" in says
+
+
+def test_every_backend_is_told_as_soon_as_it_is_known() -> None:
+    """One that hangs until its limit does not hide the others."""
+    findings = doctor.examine()
+    assert next(findings).name == doctor.BACKENDS[0].name

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from evaluators.mapper.counts import count
-from evaluators.timeloop.failures import cause_of, nothing_maps, warnings_in
+from evaluators.timeloop.failures import accelergy_says, cause_of, nothing_maps, warnings_in
 from evaluators.timeloop.output import (
     Broken,
     Output,
@@ -148,3 +148,16 @@ def test_the_log_is_read() -> None:
 )
 def test_the_likeliest_cause(case: str, cause: str) -> None:
     assert cause in str(cause_of((RECORDED / case / "tl.log").read_text()))
+
+
+def test_accelergys_own_words(tmp_path: Path) -> None:
+    assert accelergy_says(tmp_path, "timeloop-mapper") is None
+    log = tmp_path / "timeloop-mapper.accelergy.log"
+    log.write_text('|| ValueError: Required key "technology" not found\n====\nAccelergy has crashed. Error above. \n')
+    assert accelergy_says(tmp_path, "timeloop-mapper") == (
+        'Accelergy failed: ValueError: Required key "technology" not found'
+    )
+    log.write_text("sh: 1: accelergy: not found\n")
+    assert accelergy_says(tmp_path, "timeloop-mapper") == "Accelergy failed: sh: 1: accelergy: not found"
+    log.write_text("")
+    assert accelergy_says(tmp_path, "timeloop-mapper") is None

@@ -298,11 +298,20 @@ def caller(memo: str = "", shapes: int = 1, **options: Any) -> subprocess.Popen[
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent died")
-def test_the_tool_dies_with_a_killed_parent(stand_in: StandIn) -> None:
+def test_the_tool_dies_with_a_killed_parent_and_the_next_one_cleans_up(stand_in: StandIn, tmp_path: Path) -> None:
+    stand_in.does("silent")
+    with pytest.raises(TimeloopError):
+        search(Timeloop(Memo()), LAYER)
+    (failed,) = tmp_path.glob("timeloop-*")
     stand_in.does("hang")
     with caller() as process:
         wait_until(lambda: len(stand_in.pids) == 2)
+        stand_in.does("simba_like_00")
+        search(Timeloop(Memo()), LAYER)
+        assert len(list(tmp_path.glob("timeloop-*"))) == 2, "what still runs and what failed is kept"
         process.kill()
+    search(Timeloop(Memo()), OTHER)
+    assert list(tmp_path.glob("timeloop-*")) == [failed]
     tool, child = stand_in.pids
     wait_until(lambda: not alive(tool))
     if alive(child):  # it is the tool's own business; be27768 starts nothing but Accelergy, which ends by itself
