@@ -49,6 +49,9 @@ Progress = Callable  # [[int, int], None]
 ALONE_RUNS = 0.2
 """What "segments" times on its own as well takes this share of the runs, though at least LEAST_RUNS."""
 
+RAPL_SECONDS = 30.0
+"""How often a processor's energy counter is read: it begins again after tens of kilojoules."""
+
 PLAN: Plan | None = None
 """Filled in by `paretocut profile --script`."""
 
@@ -129,6 +132,26 @@ def check(device: str, method: str, runs: int, threads: int | None, precision: f
             )
 
 
+def share(text: str) -> float:
+    """0.02 of "2%" and of "0.02"; raises ProfileError."""
+    try:
+        return float(text.rstrip("% ")) / (100 if text.rstrip().endswith("%") else 1)
+    except ValueError:
+        raise ProfileError(f"a precision is a share such as 2% or 0.02, not {text!r}") from None
+
+
+def check_power(power_w: float | None) -> None:
+    """Raise ProfileError for what is no power in watts."""
+    if power_w is not None and not (math.isfinite(power_w) and power_w >= 0):
+        raise ProfileError(f"a power is a number of watts of at least 0, not {power_w:g}")
+
+
+def runs_of(profile: Mapping[str, Any]) -> str:
+    """How often what follows a cut was run: "1000", or "20 to 140" where that differs."""
+    counts = [cut["runs"] for cut in profile["cuts"] if cut["latency_s"]] or [0]
+    return str(counts[0]) if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
+
+
 class _Network:
     """The operators of a module as sections between cuts."""
 
@@ -141,7 +164,12 @@ class _Network:
         self.module = module
         self.plan = plan
         self.cuda = device == "cuda"
-        self.graph = module.graph if exported else fx.Tracer().trace(module)
+        try:
+            self.graph = module.graph if exported else _traced(module)
+        except Exception as error:  # torch.fx raises many types
+            raise ProfileError(f"{plan['network']} cannot be traced by torch.fx: {_first_line(error)}") from None
+        self.device = device
+        self._move_constants()
         section_of = {name: i for i, names in enumerate(plan["segments"]) for name in names}
         present = {node.name for node in self.graph.nodes}
         missing = [name for name in section_of if name not in present]
@@ -163,6 +191,18 @@ class _Network:
         for i, section in enumerate(self.sections):  # what nobody needs any more is freed, as in an ordinary run
             section.drops = [node for node in section.inputs if last[node] == i]
 
+    def _move_constants(self) -> None:
+        """Tensors that are no parameters or buffers stay where they were made when a module moves to a device."""
+        import torch
+
+        for node in self.graph.nodes:
+            if node.op == "get_attr":
+                path, _, name = node.target.rpartition(".")
+                owner = self.module.get_submodule(path)
+                value = getattr(owner, name)
+                if isinstance(value, torch.Tensor) and value.device.type != self.device:
+                    setattr(owner, name, value.to(self.device))
+
     def synchronise(self) -> None:
         if self.cuda:
             import torch
@@ -177,11 +217,31 @@ class _Network:
         return values
 
 
+def _traced(module: Any) -> Any:
+    """The graph of a module; what has a default is no input of the network and keeps it."""
+    from torch import fx
+
+    class Tracer(fx.Tracer):  # type: ignore[misc, unused-ignore]
+        def create_args_for_root(self, *args: Any, **kwargs: Any) -> tuple[Any, list[Any]]:
+            forward, given = super().create_args_for_root(*args, **kwargs)
+            for i, value in enumerate(given):
+                if isinstance(value, fx.Proxy) and value.node.args:
+                    given[i] = value.node.args[0]
+                    self.graph.erase_node(value.node)
+            return forward, given
+
+    return Tracer().trace(module)
+
+
 class _Part:
     """Some sections as one module; `inputs` and `outputs` are the nodes whose values go in and come out."""
 
     def __init__(self, network: _Network, wanted: set[int]) -> None:
+        import torch
         from torch import fx
+
+        def here(value: Any) -> Any:  # an exported program says where it makes tensors: where it was exported
+            return torch.device(network.device) if isinstance(value, torch.device) else value
 
         graph = network.graph
         inside = {
@@ -197,7 +257,9 @@ class _Part:
         copies = {node: part.placeholder(f"value_{i}") for i, node in enumerate(self.inputs)}
         for node in graph.nodes:
             if node in inside or (node.op == "get_attr" and node in read):
-                copies[node] = part.node_copy(node, copies.__getitem__)
+                made = copies[node] = part.node_copy(node, copies.__getitem__)
+                made.args = fx.node.map_aggregate(made.args, here)
+                made.kwargs = fx.node.map_aggregate(made.kwargs, here)
         part.output(tuple(copies[node] for node in self.outputs))
         self.run = fx.GraphModule(network.module, part).forward  # a module's call would cost microseconds more
 
@@ -389,7 +451,7 @@ def environment(threads: int) -> dict[str, Any]:
 
     try:
         vision = importlib.import_module("torchvision").__version__
-    except ImportError:
+    except Exception:  # a vendor's torch may come without one that works
         vision = ""
     return {
         "python": platform.python_version(),
@@ -433,6 +495,7 @@ class _Energy:
         self._counters: list[tuple[str, Callable[[], float | None]]] = (
             [("nvml", _nvml_j)] if device == "cuda" else [("rapl", self._rapl_j)]
         )
+        self._packages: dict[Path, tuple[float, float]] = {}
         self._samples: list[float] = []
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -441,7 +504,7 @@ class _Energy:
         self._rails = self._ina_rails()
         self._began = [read() for _, read in self._counters]
         self._start = time.perf_counter()
-        if self._rails:
+        if self._rails or self._packages:
             self._thread = threading.Thread(target=self._sample, daemon=True)
             self._thread.start()
         return self
@@ -459,10 +522,12 @@ class _Energy:
                 self.power_w, self.source = (ended - began) / seconds, name
 
     def _sample(self) -> None:
-        while not self._stop.wait(0.05):
+        while not self._stop.wait(0.05 if self._rails else RAPL_SECONDS):
             watts = [w for w in (rail() for rail in self._rails) if w is not None]
             if watts:
                 self._samples.append(sum(watts))
+            if not self._rails:
+                self._rapl_j()
 
     def _ina_rails(self) -> list[Callable[[], float | None]]:
         """Readers, in watts, of the rail that feeds the whole module (VDD_IN, POM_5V_IN)."""
@@ -479,11 +544,20 @@ class _Energy:
         return rails
 
     def _rapl_j(self) -> float | None:
-        """Joules counted so far by all processor packages; other domains are parts of them, or the whole board."""
+        """Joules counted so far by all processor packages; a counter that fell has begun again after its range.
+
+        Other domains are parts of packages, or the whole board.
+        """
         names = self._root.glob("sys/class/powercap/intel-rapl:*/name")
-        total = [_scaled(path.with_name("energy_uj"), 1e-6) for path in names if _text(path).startswith("package")]
-        known = [joules for joules in total if joules is not None]
-        return sum(known) if known and len(known) == len(total) else None
+        for folder in [path.parent for path in names if _text(path).startswith("package")]:
+            now, span = _scaled(folder / "energy_uj", 1e-6), _scaled(folder / "max_energy_range_uj", 1e-6)
+            if now is None:  # only root may read it
+                return None
+            before, counted = self._packages.get(folder, (now, now))
+            if now < before and span is None:
+                return None
+            self._packages[folder] = (now, counted + now - before + (span or 0.0) * (now < before))
+        return sum(counted for _, counted in self._packages.values()) if self._packages else None
 
 
 def _scaled(path: Path, factor: float) -> float | None:
@@ -503,16 +577,19 @@ def _nvml_j() -> float | None:
     """Joules counted so far by the GPU that torch runs on; None where torch or NVML does not say which that is."""
     import torch
 
-    uuid = getattr(torch.cuda.get_device_properties(torch.cuda.current_device()), "uuid", None)  # not in torch 2.0
-    if uuid is None:
-        return None
-    name = f"GPU-{uuid}".encode()  # as NVML writes it
+    uuid = getattr(torch.cuda.get_device_properties(torch.cuda.current_device()), "uuid", None)  # since torch 2.5
+    handle, count, millijoules = ctypes.c_void_p(), ctypes.c_uint(), ctypes.c_ulonglong()
     try:
         nvml = ctypes.CDLL("libnvidia-ml.so.1")
-        handle, millijoules = ctypes.c_void_p(), ctypes.c_ulonglong()
-        if nvml.nvmlInit_v2() or nvml.nvmlDeviceGetHandleByUUID(name, ctypes.byref(handle)):
+        if nvml.nvmlInit_v2():
             return None
-        if nvml.nvmlDeviceGetTotalEnergyConsumption(handle, ctypes.byref(millijoules)):
+        if uuid is not None:
+            failed = nvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}".encode(), ctypes.byref(handle))  # as NVML writes it
+        elif nvml.nvmlDeviceGetCount_v2(ctypes.byref(count)) or count.value != 1:
+            return None
+        else:
+            failed = nvml.nvmlDeviceGetHandleByIndex_v2(0, ctypes.byref(handle))
+        if failed or nvml.nvmlDeviceGetTotalEnergyConsumption(handle, ctypes.byref(millijoules)):
             return None
         return millijoules.value * 1e-3
     except (OSError, AttributeError):
@@ -524,20 +601,41 @@ def _nvml_j() -> float | None:
 
 def build(recipe: Mapping[str, Any]) -> Any:
     """The module that a plan names, with random weights."""
+    import torch
+
     if "factory" in recipe:
         name, function = recipe["factory"].split(":")
         sys.path.insert(0, str(Path.cwd()))
         try:
-            return getattr(importlib.import_module(name), function)().eval()
-        except (ImportError, AttributeError) as error:
-            raise ProfileError(f"cannot make the network {recipe['factory']} here: {error}") from None
-    models = importlib.import_module("torchvision.models")
+            module = getattr(importlib.import_module(name), function)()
+        except Exception as error:  # the user's code may raise anything
+            said = f"{type(error).__name__}: {_first_line(error)}"
+            raise ProfileError(f"cannot make the network {recipe['factory']} here: {said}") from None
+        if not isinstance(module, torch.nn.Module):
+            raise ProfileError(f"{recipe['factory']}() must return a torch.nn.Module, not {type(module).__name__}")
+        return module.eval()
+    try:
+        models = importlib.import_module("torchvision.models")
+    except Exception as error:  # one that was made for another torch raises a RuntimeError
+        raise ProfileError(f"torchvision cannot be imported here: {_first_line(error)}") from None
     place = models.segmentation if recipe.get("segmentation") else models
     try:
         make = getattr(place, recipe["torchvision"])
     except AttributeError:
         raise ProfileError(f"torchvision here has no network {recipe['torchvision']}") from None
     return make(weights=None, **recipe["options"]).eval()
+
+
+def check_out(path: Path) -> None:
+    """Raise ProfileError where no profile can be written, before anything is measured."""
+    part = path.with_name(path.name + ".part")
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(0, "is a folder")
+        part.touch()
+        part.unlink()
+    except OSError as error:
+        raise _unwritable(path, error) from None
 
 
 def write(path: Path, profile: Mapping[str, Any]) -> None:
@@ -547,7 +645,15 @@ def write(path: Path, profile: Mapping[str, Any]) -> None:
         part.write_text(json.dumps(profile, indent=1) + "\n", encoding="utf-8")
         part.replace(path)
     except OSError as error:
-        raise ProfileError(f"cannot write {path}: {error.strerror}") from None
+        raise _unwritable(path, error) from None
+
+
+def _unwritable(path: Path, error: OSError) -> ProfileError:
+    return ProfileError(f"cannot write {path}: {str(error.strerror).lower()}; choose another --out")
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _line(done: int, total: int) -> None:
@@ -557,31 +663,54 @@ def _line(done: int, total: int) -> None:
         sys.stderr.flush()
 
 
-def main(plan: Plan) -> None:
-    """The command line of the one-file version."""
+def _options(plan: Plan) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=f"Profile {plan['network']} on this computer.")
     parser.add_argument("--device", choices=DEVICES, default="cpu")
     parser.add_argument("--method", choices=METHODS, default="segments")
     parser.add_argument("--runs", type=int, default=1000, help="runs, or the most runs with --precision")
-    parser.add_argument("--precision", type=float, help="stop when the median is known to this share, e.g. 0.02")
+    parser.add_argument("--precision", help="stop when every median is known to this share, such as 2%%")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--power-w", type=float, help="power of the board in watts, where it has no sensor")
     parser.add_argument("--out", required=True, help="the profile to write, e.g. board.json")
-    given = parser.parse_args()
+    return parser.parse_args()
+
+
+def _profile(plan: Plan, given: argparse.Namespace) -> dict[str, Any]:
+    """What was measured under the options given; raises ProfileError."""
+    precision = None if given.precision is None else share(given.precision)
+    check("cpu", given.method, given.runs, given.threads, precision)  # before torch, which takes seconds
     try:
-        if sys.version_info < (3, 8):
-            raise ProfileError("this needs Python 3.8 or newer")
-        check(given.device, given.method, given.runs, given.threads, given.precision)
-        profile = measure(
-            build(plan["build"]), plan, given.device, given.method, given.runs, given.threads, given.precision, _line
-        )
-        if given.power_w is not None:
-            profile.update(power_w=given.power_w, power_from="given")
+        torch = importlib.import_module("torch")
+    except Exception as error:
+        raise ProfileError(f"this needs torch 2.0 or newer, which cannot be imported: {_first_line(error)}") from None
+    if int(torch.__version__.split(".")[0]) < 2:
+        raise ProfileError(f"this needs torch 2.0 or newer, not {torch.__version__}")
+    check(given.device, given.method, given.runs, given.threads, precision)
+    module = build(plan["build"])
+    try:
+        found = measure(module, plan, given.device, given.method, given.runs, given.threads, precision, _line)
+    except RuntimeError as error:  # torch's own, such as memory that is used up
+        raise ProfileError(f"{plan['network']} does not run here: {_first_line(error)}") from None
+    return found if given.power_w is None else dict(found, power_w=given.power_w, power_from="given")
+
+
+def main(plan: Plan) -> None:
+    """The command line of the one-file version."""
+    given = _options(plan)
+    try:
+        check_power(given.power_w)
+        check_out(Path(given.out))
+        profile = _profile(plan, given)
         write(Path(given.out), profile)
     except ProfileError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(2)
-    sys.stderr.write(f"{given.out}: {len(profile['cuts'])} cuts of {profile['network']}\n")
+    except KeyboardInterrupt:
+        sys.stderr.write("\nstopped, nothing was written\n")
+        sys.exit(130)
+    said = f"{given.out}: {len(profile['cuts'])} cuts of {profile['network']}, {runs_of(profile)} runs"
+    whole = max(profile["cuts"], key=lambda cut: cut["latency_s"])
+    sys.stderr.write(f"{said}; all of it takes {1e3 * whole['latency_s']:.3f} ms (median)\n")
 
 
 if __name__ == "__main__" and PLAN is not None:

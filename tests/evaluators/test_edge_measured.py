@@ -286,8 +286,20 @@ def test_the_script_loads_and_answers_on_python_3_8(tmp_path: Path) -> None:
         return subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False, env={})
 
     assert "--precision" in run("--help").stdout
-    refused = run("--runs", "0", "--out", "b.json")
-    assert (refused.returncode, refused.stderr) == (2, "measuring an edge node needs at least 1 run, not 0\n")
+    (tmp_path / "folder").mkdir()
+    for options, words in (
+        (("--runs", "0"), "measuring an edge node needs at least 1 run, not 0"),
+        (("--precision", "often"), "a precision is a share such as 2% or 0.02, not 'often'"),
+        (("--precision", "200%"), "a precision is a share between 0 and 1"),
+        (("--power-w", "nan"), "a power is a number of watts of at least 0, not nan"),
+        (("--out", "folder"), "cannot write folder: is a folder; choose another --out"),
+        (("--out", "no/folder/b.json"), "cannot write no/folder/b.json: no such file or directory; choose another"),
+        (("--precision", "2%"), "this needs torch 2.0 or newer, which cannot be imported: "),
+    ):
+        refused = run("--out", "b.json", *options)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert refused.stderr.startswith(words) and refused.stderr.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "there.py"]
     code = "import there; print(there._statistics([1.0, 2.0, 3.0, 4.0, 100.0]), there.device_name('cpu') != '')"
     argv = [str(OLD_PYTHONS[-1]), "-c", code]
     done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=True, env={})
@@ -305,7 +317,109 @@ def test_only_what_a_board_can_build_gets_a_script(network: Network) -> None:
         script(network)
 
 
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (
+            "def make(): raise OSError('no weights here')",
+            "network theirs:make here: OSError: no weights here",
+        ),
+        ("import no_such_package", "ModuleNotFoundError: No module named 'no_such_package'"),
+        ("def other(): pass", "AttributeError: module 'theirs' has no attribute 'make'"),
+        ("def make(): return 3", "must return a torch.nn.Module, not int"),
+    ],
+)
+def test_code_that_makes_no_network_on_the_board_is_one_line(
+    code: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "theirs.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "theirs", raising=False)
+    with pytest.raises(board.ProfileError) as caught:
+        board.build({"factory": "theirs:make"})
+    sys.modules.pop("theirs", None)
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_what_runs_out_on_the_board_and_ctrl_c_are_one_line(
+    network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["there.py", "--runs", "1", "--out", str(tmp_path / "b.json")])
+    monkeypatch.setattr(board, "build", lambda recipe: build_module("lenet5"))
+    whole = {**plan(network), "build": {}}
+    for raised, status, words in (
+        (RuntimeError("out of memory\nmore"), 2, "lenet5 does not run here: out of memory\n"),
+        (KeyboardInterrupt(), 130, "\nstopped, nothing was written\n"),
+    ):
+
+        def fails(*args: Any, error: BaseException = raised) -> None:
+            raise error
+
+        monkeypatch.setattr(board, "_segments", fails)
+        with pytest.raises(SystemExit) as stopped:
+            board.main(whole)
+        assert (stopped.value.code, capsys.readouterr().err) == (status, words)
+        assert not list(tmp_path.glob("b.json*"))
+
+
+@pytest.mark.parametrize("method", board.METHODS)
+def test_everything_follows_the_network_to_another_device(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of an exported program that makes tensors where it was exported, and of a module with tensors of its own.
+
+    Device "meta" stands for CUDA: an operator that gets a tensor of the CPU beside one of its own refuses.
+    """
+
+    class Makes(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.scale = torch.nn.Conv2d(3, 4, 3), torch.ones(6)  # no buffer
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.conv(x)
+            return torch.relu(y * torch.arange(6, device=y.device) * self.scale)
+
+    monkeypatch.setattr(board, "DEVICES", ("cpu", "meta"))
+    source = torch.rand(1, 3, 8, 8)
+    program = torch.export.export(Makes().eval(), (source,))
+    torch.export.save(program, tmp_path / "net.pt2")
+    network = load(str(tmp_path / "net.pt2"), None, "tensor")
+    module = build_module(str(tmp_path / "net.pt2"))
+    assert any(isinstance(v, torch.device) for node in module.graph.nodes for v in node.kwargs.values())
+    found = board.measure(module, plan(network), "meta", method, runs=1, threads=1)
+    assert len(found["cuts"]) == len(network.cuts) > 2
+
+
 # sensors
+
+
+def test_a_counter_that_begins_again_has_counted_its_range(tmp_path: Path) -> None:
+    """Of two packages one begins again, after 10 J."""
+    for number, microjoules in (("0", 9_000_000), ("1", 1_000_000)):
+        folder = tmp_path / f"sys/class/powercap/intel-rapl:{number}"
+        folder.mkdir(parents=True)
+        (folder / "name").write_text(f"package-{number}\n")
+        (folder / "energy_uj").write_text(f"{microjoules}\n")
+        (folder / "max_energy_range_uj").write_text("10000000\n")
+    energy = board._Energy("cpu", tmp_path)
+    assert energy._rapl_j() == pytest.approx(10.0)
+    (tmp_path / "sys/class/powercap/intel-rapl:0/energy_uj").write_text("500000\n")
+    (tmp_path / "sys/class/powercap/intel-rapl:1/energy_uj").write_text("1250000\n")
+    assert energy._rapl_j() == pytest.approx(10.0 + 1.5 + 0.25)
+    (tmp_path / "sys/class/powercap/intel-rapl:0/energy_uj").write_text("700000\n")
+    assert energy._rapl_j() == pytest.approx(10.0 + 1.5 + 0.25 + 0.2)
+
+
+def test_a_counter_whose_range_is_not_known_is_no_longer_trusted(tmp_path: Path) -> None:
+    folder = tmp_path / "sys/class/powercap/intel-rapl:0"
+    folder.mkdir(parents=True)
+    (folder / "name").write_text("package-0\n")
+    (folder / "energy_uj").write_text("9000000\n")
+    with board._Energy("cpu", tmp_path) as energy:
+        (folder / "energy_uj").write_text("100\n")
+    assert energy.power_w is None
 
 
 def test_a_processor_counts_its_joules(tmp_path: Path) -> None:
@@ -323,13 +437,17 @@ def test_a_processor_counts_its_joules(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("properties", "joules"), [({"uuid": "bb"}, 2.5), ({"uuid": "aa"}, 1.5), ({"uuid": "cc"}, None), ({}, None)]
+    ("properties", "gpus", "joules"),
+    [({"uuid": "bb"}, 2, 2.5), ({"uuid": "aa"}, 2, 1.5), ({"uuid": "cc"}, 2, None), ({}, 2, None), ({}, 1, 1.5)],
 )
 def test_a_gpu_counts_its_own_joules(
-    properties: dict[str, str], joules: float | None, monkeypatch: pytest.MonkeyPatch
+    properties: dict[str, str], gpus: int, joules: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """NVML knows all GPUs of the computer, torch maybe only one of them; here with two that are made up."""
-    counted = {b"GPU-aa": (1, 1500), b"GPU-bb": (2, 2500)}  # handle, millijoules
+    """NVML knows all GPUs of the computer, torch maybe only one of them; these are made up.
+
+    An older torch does not say which it runs on, which is no question where there is only one.
+    """
+    counted = dict([(b"GPU-aa", (1, 1500)), (b"GPU-bb", (2, 2500))][:gpus])  # handle, millijoules
 
     def handle_by_uuid(uuid: bytes, handle: Any) -> int:
         if uuid in counted:
@@ -340,8 +458,18 @@ def test_a_gpu_counts_its_own_joules(
         millijoules._obj.value = dict(counted.values())[handle.value]
         return 0
 
+    def count(number: Any) -> int:
+        number._obj.value = gpus
+        return 0
+
+    def handle_by_index(index: int, handle: Any) -> int:
+        handle._obj.value = list(counted.values())[index][0]
+        return 0
+
     library = SimpleNamespace(
         nvmlInit_v2=lambda: 0,
+        nvmlDeviceGetCount_v2=count,
+        nvmlDeviceGetHandleByIndex_v2=handle_by_index,
         nvmlDeviceGetHandleByUUID=handle_by_uuid,
         nvmlDeviceGetTotalEnergyConsumption=total_energy,
     )
