@@ -95,6 +95,10 @@ def load(
 
 def _check_name(name: str) -> None:
     if not (_models.is_file(name) or _models.is_factory(name)) and name not in names():
+        if ":" in name:
+            raise UserError(
+                f"a network of your own is module:factory, a function without arguments that returns it, not {name!r}"
+            )
         raise unknown(
             "network", name, names(), add="search_spaces/networks/own/<name>.py, module:factory, a .onnx or .pt2 file"
         )

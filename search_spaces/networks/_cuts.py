@@ -102,7 +102,8 @@ def block_cuts(graph: Graph) -> tuple[tuple[Cut, ...], tuple[str, ...]]:
             if final_upsampling:
                 left_over = True
                 break
-            end = following[0].op if costed else end
+            whole = graph.tensor(end) is not None  # an LSTM gives a tuple, of which an operator takes one tensor
+            end = following[0].op if costed or not whole else end
             following = following[1:]
         cut = points[end]
         if cut.layers != cuts[-1].layers:

@@ -100,10 +100,18 @@ def default_input(name: str) -> tuple[int, ...]:
     if name.endswith(".pt2"):
         return _exported_input(name)
     if is_factory(name):
-        return tuple(getattr(_user_module(name), "INPUT", _USUAL_INPUT))
+        return _users_input(name)
     if name in own_names():
         return _own_input(name)
     return _INPUTS.get(name, _USUAL_INPUT)
+
+
+def _users_input(name: str) -> tuple[int, ...]:
+    """The INPUT of the user's module."""
+    given = getattr(_user_module(name), "INPUT", _USUAL_INPUT)
+    if not isinstance(given, tuple | list) or not given or any(not isinstance(n, int) or n < 1 for n in given):
+        raise UserError(f"{name}: INPUT is sizes of at least 1, batch first, such as (1, 3, 224, 224), not {given!r}")
+    return tuple(given)
 
 
 def _own_input(name: str) -> tuple[int, ...]:
@@ -171,7 +179,7 @@ def _user_module(name: str) -> ModuleType:
         if error.name != module.partition(".")[0]:
             raise UserError(f"{name}: importing {module} fails: {error}") from None
         raise UserError(f"no network {name!r}: no module {module} in this folder or on PYTHONPATH") from None
-    except Exception as error:  # the user's code may raise anything
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise UserError(f"{name}: importing {module} fails: {type(error).__name__}: {error}") from None
 
 
@@ -185,7 +193,7 @@ def _from_factory(name: str, device: str) -> nn.Module:
     try:
         with torch.inference_mode(False), torch.device(device):
             network = factory()
-    except Exception as error:  # the user's code may raise anything; on "meta" values are missing
+    except (Exception, SystemExit) as error:  # the user's code may raise anything; on "meta" values are missing
         if device != "meta":
             raise UserError(f"{name}() fails: {type(error).__name__}: {error}") from None
         network = _from_factory(name, "cpu")

@@ -18,10 +18,10 @@ from search_spaces.networks._graph import INPUT_NAME, Call, Graph, Op, Part, ass
 from search_spaces.networks._kinds import operator_kind
 from search_spaces.networks._primitives import Primitive, primitives
 from search_spaces.networks._shapes import conv_shape_of, linear_shape, matmul_shape
-from search_spaces.networks._trace import Trace
+from search_spaces.networks._trace import Trace, attribute
 from search_spaces.types import INPUT, ConvShape, CostClass, Tensor
 
-__all__ = ["attribute", "kind", "lower"]
+__all__ = ["kind", "lower"]
 
 
 def kind(node: fx.Node, module: nn.Module) -> tuple[str, str]:
@@ -122,7 +122,8 @@ class _Lowering:
             source = self.trace.inputs(node)[0].meta["val"]
             return linear_shape(tuple(source.shape), node.meta["val"].shape[-1])
         if kind_ == "matmul":
-            first, second = (n.meta["val"] for n in node.args[:2] if isinstance(n, fx.Node))
+            given = (*node.args, *(node.kwargs[name] for name in ("input", "other", "mat2") if name in node.kwargs))
+            first, second = (n.meta["val"] for n in given if isinstance(n, fx.Node))
             return matmul_shape(tuple(first.shape), tuple(second.shape))
         return None
 
@@ -216,12 +217,6 @@ class _Lowering:
         new = [p for p in found if id(p) not in self.counted_parameters]
         self.counted_parameters.update(map(id, new))
         return sum(p.numel() for p in new)
-
-
-def attribute(module: nn.Module, path: str) -> Any:
-    """A module, parameter or buffer by its dotted path."""
-    *parents, name = path.split(".")
-    return getattr(module.get_submodule(".".join(parents)), name)
 
 
 def _elements(node: fx.Node) -> int:

@@ -14,13 +14,13 @@ from typing import Any
 
 import torch
 from torch import fx, nn
-from torch.fx.node import map_arg
+from torch.fx.node import map_aggregate, map_arg
 from torch.utils import _pytree as pytree
 
 from search_spaces.errors import UserError
 from search_spaces.networks._graph import Numbering, Scope
 
-__all__ = ["Call", "Trace", "trace"]
+__all__ = ["Call", "Trace", "attribute", "trace"]
 
 
 @dataclass(eq=False)
@@ -42,7 +42,8 @@ class Trace:
 
     Every node of the graph that makes tensors has `meta["val"]` (its value on the meta device, contiguous) and
     `meta["dense"]` (whether the operator's result was contiguous before that, so that a slice or view moved nothing).
-    Nodes that are not in `nodes` compute constants from parameters. `root` is the tree of module calls; a program made
+    Nodes that are not in `nodes` compute constants from parameters; `constants` are tensors that forward made while it
+    was traced, by the names that they have in the graph. `root` is the tree of module calls; a program made
     by torch.export has none, but `scopes` of its nodes.
     """
 
@@ -53,6 +54,7 @@ class Trace:
     placeholder: fx.Node
     nodes: tuple[fx.Node, ...]
     outputs: tuple[fx.Node, ...]
+    constants: Mapping[str, torch.Tensor]
 
     def inputs(self, node: fx.Node) -> tuple[fx.Node, ...]:
         """The distinct activations that a node reads (the network's input included, constants not)."""
@@ -79,6 +81,15 @@ class _Tracer(fx.Tracer):
             self._stack.pop()
         call.outputs = _nodes(result)
         return result
+
+    def create_args_for_root(self, *args: Any, **kwargs: Any) -> tuple[Any, list[Any]]:
+        """What has a default keeps it: forward may branch on it, and it is no input of the network."""
+        forward, given = super().create_args_for_root(*args, **kwargs)
+        for i, value in enumerate(given):
+            if isinstance(value, fx.Proxy) and value.node.args:
+                given[i] = value.node.args[0]
+                self.graph.erase_node(value.node)
+        return forward, given
 
     def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
         node = super().create_node(*args, **kwargs)
@@ -112,8 +123,11 @@ def trace(module: nn.Module, input_shape: tuple[int, ...], name: str) -> Trace:
         try:
             graph = tracer.trace(module)
         except Exception as error:  # fx raises many types; all mean the same to the user
-            raise UserError(f"{name} cannot be traced by torch.fx: {_first_line(error)}") from error
+            raise UserError(
+                f"{name} cannot be traced by torch.fx: {_first_line(error)}; a .pt2 of torch.export may do"
+            ) from error
     _check_inputs(graph, name)
+    constants = _to_meta(module, graph)
     text = "x".join(map(str, input_shape))
     run = _ShapeRun(module, graph=graph)
     run.extra_traceback = False
@@ -130,15 +144,44 @@ def trace(module: nn.Module, input_shape: tuple[int, ...], name: str) -> Trace:
         node.meta["active"] = node is placeholder or any(n.meta["active"] for n in node.all_input_nodes)
     output = next(n for n in graph.nodes if n.op == "output")
     outputs = tuple(n for n in dict.fromkeys(output.all_input_nodes) if n.meta["active"])
-    if len(outputs) != 1 or outputs[0] is placeholder:
+    if outputs == (placeholder,):
+        raise UserError(f"{name} gives back its input: it has no operator that could be cut")
+    if len(outputs) != 1:
         raise UserError(
-            f"{name} gives {len(outputs)} tensors that are computed from its input; a network with one output is "
-            "needed: wrap it in a module that returns the one you want"
+            f"{name} gives {len(outputs)} tensors that are computed from its input, in tuples, lists and dictionaries; "
+            "a network with one output is needed: wrap it in a module that returns the one you want"
         )
     if root is not None:
         root.inputs, root.outputs = (placeholder,), outputs
     nodes = tuple(n for n in graph.nodes if n.meta["active"] and n.op not in ("placeholder", "output"))
-    return Trace(module, graph, root, {n: _scope(n) for n in nodes}, placeholder, nodes, outputs)
+    return Trace(module, graph, root, {n: _scope(n) for n in nodes}, placeholder, nodes, outputs, constants)
+
+
+def attribute(module: nn.Module, path: str) -> Any:
+    """A module, parameter or buffer by its dotted path."""
+    parents, _, name = path.rpartition(".")
+    return getattr(module.get_submodule(parents), name)
+
+
+def _to_meta(module: nn.Module, graph: fx.Graph) -> dict[str, torch.Tensor]:
+    """Let what forward makes lie on the meta device too; gives the tensors that are no parameters as they were."""
+    constants: dict[str, torch.Tensor] = {}
+    for node in graph.nodes:
+        node.args, node.kwargs = (map_aggregate(given, _meta_device) for given in (node.args, node.kwargs))
+        if isinstance(node.kwargs.get("device"), str):
+            node.kwargs = {**node.kwargs, "device": torch.device("meta")}
+        if node.op == "get_attr":
+            parents, _, name = str(node.target).rpartition(".")
+            owner = module.get_submodule(parents)
+            value = getattr(owner, name)
+            if isinstance(value, torch.Tensor) and not value.is_meta:
+                constants[str(node.target)] = value
+                setattr(owner, name, value.to("meta"))
+    return constants
+
+
+def _meta_device(value: Any) -> Any:
+    return torch.device("meta") if isinstance(value, torch.device) else value
 
 
 def _is_exported(graph: fx.Graph) -> bool:
@@ -149,11 +192,12 @@ def _is_exported(graph: fx.Graph) -> bool:
 def _check_inputs(graph: fx.Graph, name: str) -> None:
     """One input without a default; others keep theirs."""
     needed = [n for n in graph.nodes if n.op == "placeholder" and not n.args]
-    if len(needed) != 1:
+    unbounded = any(str(n.target).startswith("*") for n in needed)
+    if len(needed) != 1 or unbounded:
         listed = ", ".join(str(n.target) for n in needed) or "none"
         raise UserError(
-            f"{name} takes {len(needed)} inputs ({listed}); a network with one input is needed: wrap it in a module "
-            "that fills in the others"
+            f"{name} takes {'any number of' if unbounded else len(needed)} inputs ({listed}); a network with one input "
+            "is needed: wrap it in a module that fills in the others"
         )
 
 

@@ -13,8 +13,8 @@ from torch.fx.node import map_aggregate
 
 from search_spaces.errors import UserError
 from search_spaces.networks import _models, store
-from search_spaces.networks._operators import attribute, lower
-from search_spaces.networks._trace import trace
+from search_spaces.networks._operators import lower
+from search_spaces.networks._trace import attribute, trace
 from search_spaces.types import Cut, Network
 
 __all__ = ["Halves", "Splitter"]
@@ -77,7 +77,7 @@ class Splitter:
             made.args = map_aggregate(made.args, self._on_device)
             made.kwargs = map_aggregate(made.kwargs, self._on_device)
             if node.op in ("call_module", "get_attr"):
-                root[str(node.target)] = attribute(self._module, str(node.target))
+                root[str(node.target)] = self._attribute(str(node.target))
             if any(n in sources for n in node.all_input_nodes):
                 _keep_inputs(made, root)
         graph.output(tuple(copied[n] for n in results))
@@ -86,6 +86,13 @@ class Splitter:
                 graph.erase_node(node)
         used = {str(n.target) for n in graph.nodes if n.op in ("call_module", "get_attr")}
         return fx.GraphModule({path: value for path, value in root.items() if path in used}, graph).eval()
+
+    def _attribute(self, path: str) -> Any:
+        """Of the module that runs; where it has none, a tensor that forward made while it was traced."""
+        try:
+            return attribute(self._module, path)
+        except AttributeError:
+            return self._trace.constants[path].to(self._device)
 
     def _is_constant(self, node: fx.Node) -> bool:
         return node.op not in ("placeholder", "output") and not node.meta["active"]

@@ -52,6 +52,16 @@ class Two(nn.Module):
         return x + y
 
 
+class Any(nn.Module):
+    def forward(self, *inputs):
+        return inputs[0] + 1
+
+
+class Nothing(nn.Module):
+    def forward(self, x):
+        return x
+
+
 class Both(nn.Module):
     def forward(self, x):
         return x + 1, x * 2
@@ -62,8 +72,39 @@ def small():
     return nn.Sequential(conv, nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(), nn.Flatten(), nn.Linear(784, 2))
 
 
+class Makes(nn.Module):
+    # makes tensors in forward, has one that is no buffer, and settings with defaults
+    def __init__(self):
+        super().__init__()
+        self.conv, self.scale = nn.Conv2d(3, 4, 3), torch.full((14,), 0.5)
+
+    def forward(self, x, flip=False, *, factor=2.0):
+        y = self.conv(x) * torch.arange(14, device=x.device) * self.scale
+        if flip:
+            y = -y
+        return torch.matmul(input=y, other=torch.ones(14, 5)) * torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0]) * factor
+
+
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.rows, self.gru = nn.Conv2d(3, 1, 1), nn.Flatten(1, 2), nn.GRU(16, 8, batch_first=True)
+        self.end = nn.Linear(8, 2)
+
+    def forward(self, x):
+        return self.end(self.gru(self.rows(self.conv(x)))[0])
+
+
 def number():
     return 3
+
+
+def leaves():
+    raise SystemExit("done")
+
+
+def takes(n):
+    return Nothing()
 
 
 def broken():
@@ -258,7 +299,14 @@ def test_the_users_own_function_is_traced_and_never_cached(here: Path) -> None:
     [
         ("users_code:Branching", "cannot be traced by torch.fx: symbolically traced variables"),
         ("users_code:Two", r"takes 2 inputs \(x, y\)"),
+        ("users_code:Any", r"takes any number of inputs \(\*inputs\)"),
         ("users_code:Both", "gives 2 tensors"),
+        ("users_code:Nothing", "has no operator that could be cut"),
+        ("users_code:leaves", "fails: SystemExit: done"),
+        ("users_code:takes", "missing 1 required positional argument: 'n'"),
+        ("users_code:takes(3)", "a function without arguments that returns it, not 'users_code:takes"),
+        ("ends:small", "importing ends fails: SystemExit: over"),
+        ("wrong_input:small", r"INPUT is sizes of at least 1, batch first, such as \(1, 3, 224, 224\), not 224"),
         ("users_code:number", "must return a torch.nn.Module, not int"),
         ("users_code:broken", "fails: RuntimeError: no weights here"),
         ("users_code:smal", "did you mean 'small'"),
@@ -272,6 +320,8 @@ def test_the_users_own_function_is_traced_and_never_cached(here: Path) -> None:
     ],
 )
 def test_what_cannot_be_used_is_refused_in_one_line(name: str, words: str, here: Path) -> None:
+    (here / "ends.py").write_text("raise SystemExit('over')")
+    (here / "wrong_input.py").write_text("INPUT = 224")
     for file in ("text.onnx", "text.pt2"):
         (here / file).write_text("no network\n" * 100)
     (here / "empty.onnx").touch()
@@ -281,6 +331,31 @@ def test_what_cannot_be_used_is_refused_in_one_line(name: str, words: str, here:
     with pytest.raises(UserError, match=words) as caught:
         load(name)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("as_file", [False, True])
+def test_tensors_made_in_forward_and_settings_with_defaults_are_no_inputs(as_file: bool, here: Path) -> None:
+    name, source = "users_code:Makes", torch.rand(1, 3, 16, 16)
+    if as_file:
+        torch.export.save(torch.export.export(build_module(name), (source,)), here / "makes.pt2")
+        name = "makes.pt2"
+    network, module = load(name, None, "tensor", merge=False), build_module(name)
+    assert sum(layer.macs for layer in network.layers) == 4 * 27 * 14 * 14 + 4 * 14 * 14 * 5
+    splitter = Splitter(network, module)
+    with torch.inference_mode():
+        whole = module(source)
+        for cut in network.cuts:
+            halves = splitter.split(cut)
+            crossing = halves.head(source)
+            assert torch.equal(halves.tail(*crossing)[0] if halves.tail else crossing[0], whole), cut.name
+
+
+def test_a_module_that_gives_a_tuple_ends_no_block(here: Path) -> None:
+    network = load("users_code:Recurrent")
+    names = ["Identity", "Conv2d: 1-1", "Flatten: 1-2", "GRU: 1-3", "Linear: 1-4"]
+    assert [cut.name for cut in network.cuts] == names
+    assert network.cuts[3].shape == (1, 16, 8)
+    assert "operator GRU (×1) is not known: costed by the primitive operators in it" in network.notes
 
 
 def test_pairs_of_operators_are_torchs_single_ones(tmp_path: Path) -> None:
