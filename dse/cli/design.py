@@ -13,7 +13,8 @@ from rich.table import Table
 from dse.cli._options import AsJson, Cache, open_memo
 from dse.cli._progress import counting
 from dse.cli.mapper import parse_settings
-from dse.cli.networks import parse_cut, parse_shape
+from dse.cli.networks import NETWORK, parse_cut, parse_shape
+from dse.cli.profile import parse_share
 from dse.console import console
 from search_spaces.errors import UserError
 from search_spaces.space import ARCHITECTURE_KNOBS, KNOBS, DesignPoint, sensor_edge_space
@@ -78,7 +79,7 @@ def design_point(
 
 
 def evaluate(
-    network: Annotated[str, typer.Argument(help="A network, as `paretocut list networks` names it.")],
+    network: Annotated[str, typer.Argument(help=NETWORK)],
     cut: Annotated[str, typer.Option(help="Name or number of a partitioning point, as `paretocut cuts` shows them.")],
     accelerator: Annotated[str, typer.Option(help="An accelerator template.")] = "eyeriss_like",
     parameters: Annotated[
@@ -91,11 +92,22 @@ def evaluate(
     edge: Annotated[
         str,
         typer.Option(
-            help="The edge node: a device, measured:cpu or :cuda, profile:FILE, or accelerator:simba_like,pe_cols=8."
+            help="The edge node: a device, roofline:FILE.json, measured:cpu or :cuda, profile:FILE, or "
+            "accelerator:simba_like,pe_cols=8."
         ),
     ] = "roofline:jetson-tx2",
     edge_runs: Annotated[
-        int | None, typer.Option(help="Runs of which a measured edge node takes the median.", show_default="1000")
+        int | None,
+        typer.Option(
+            help="Runs of which a measured edge node takes the median; the most runs with --edge-precision.",
+            show_default="1000",
+        ),
+    ] = None,
+    edge_precision: Annotated[
+        str | None,
+        typer.Option(
+            help="Measure until every median is known to this share, such as 2%.", show_default="as many as --edge-runs"
+        ),
     ] = None,
     edge_threads: Annotated[int | None, typer.Option(help="Threads of a measured edge node.")] = None,
     edge_method: Annotated[
@@ -117,11 +129,14 @@ def evaluate(
     dvfs: Annotated[str, typer.Option(help="on: supply follows the clock; off; sized.")] = "on",
     accelerator_model: Annotated[str, typer.Option(help="mapper: ours; timeloop or zigzag: that tool.")] = "mapper",
     factors: Annotated[str, typer.Option(help="perfect, or imperfect: layers are tiled with remainders.")] = "perfect",
+    energy_table: Annotated[str, typer.Option(help="default, or timeloop-be27768 as that tool has it.")] = "default",
     framing: Annotated[str, typer.Option(help="802.3, paper or cnnparted.")] = "802.3",
     cable_m: Annotated[float, typer.Option(help="Length of the cable in metres.")] = 5.0,
     phy_energy: Annotated[str, typer.Option(help="frame: Energy-Efficient Ethernet; active; always_on.")] = "frame",
     frame_rate_fps: Annotated[float, typer.Option("--fps", help="Frames per second of the camera.")] = 25.0,
-    tensor_bits: Annotated[int, typer.Option(help="Width of an element on the link, in bits.")] = 16,
+    tensor_bits: Annotated[
+        int, typer.Option(help="Width of an element on the link, in bits; accuracy is not modelled.")
+    ] = 16,
     cache: Cache = None,
     as_json: AsJson = False,
 ) -> None:
@@ -140,11 +155,17 @@ def evaluate(
         )
     if metric != "pareto" and mapping_point is not None:
         raise UserError("--mapping-point is one of the many mappings that --metric pareto keeps: add --metric pareto")
-    measuring = {"--edge-runs": edge_runs, "--edge-threads": edge_threads, "--edge-method": edge_method}
+    measuring = {
+        "--edge-runs": edge_runs,
+        "--edge-precision": edge_precision,
+        "--edge-threads": edge_threads,
+        "--edge-method": edge_method,
+    }
     useless = [option for option, value in measuring.items() if value is not None]
     if useless and not edge.startswith("measured:"):
         raise UserError(f"{', '.join(useless)}: only for an edge node that is measured, not {edge}; leave it out")
     choices: dict[str, Any] = {"mapping": metric, "operators": operators, "dvfs": dvfs, "factors": factors}
+    choices["energy_table"] = energy_table
     words: dict[str, Any] = {"framing": framing, "phy_energy": phy_energy, "cut_mode": mode}
     words["method"] = edge_method or "segments"
     words["accelerator_model"] = accelerator_model  # all checked where they go
@@ -159,6 +180,7 @@ def evaluate(
         edge_runs=1000 if edge_runs is None else edge_runs,
         edge_threads=edge_threads,
         edge_method=words["method"],
+        edge_precision=parse_share(edge_precision),
         edge_power_w=edge_power_w,
     )
     traced = load(network, None if input_shape is None else parse_shape(input_shape), words["cut_mode"])
@@ -380,4 +402,5 @@ def list_devices(as_json: AsJson = False) -> None:
     out.print(table)
     out.print(f"and the computer at hand: {', '.join(edge.MEASURED)}", markup=False)
     out.print(f"profiles measured elsewhere: {', '.join(files.shipped())}; your own as profile:FILE", markup=False)
+    out.print("your own device: roofline:FILE.json, as paretocut calibrate --out FILE.json writes it", markup=False)
     out.print("any accelerator template: accelerator:simba_like,pe_cols=8,clock_mhz=500", markup=False)

@@ -18,7 +18,9 @@ from dse.console import console
 from dse.files import write_text
 from search_spaces.errors import UserError
 
-__all__ = ["register"]
+__all__ = ["parse_share", "register"]
+
+RUNS = 1000
 
 Network = Annotated[str, typer.Argument(help=NETWORK)]
 Input = Annotated[str | None, typer.Option("--input", help="Input shape, such as 1x3x224x224.")]
@@ -44,7 +46,7 @@ def profile(
     method: Annotated[
         str, typer.Option(help="segments: one pass times all cuts; suffix: each remainder on its own, as the paper.")
     ] = "segments",
-    runs: Annotated[int, typer.Option(help="Runs, or the most of them with --precision.")] = 1000,
+    runs: Annotated[int, typer.Option(help="Runs, or the most runs with --precision.")] = RUNS,
     precision: Annotated[
         str | None, typer.Option(help="Stop when every median is known to this share, such as 2%.")
     ] = None,
@@ -58,6 +60,9 @@ def profile(
         Path | None,
         typer.Option(help="Measure nothing; write a Python file that does it on a board without paretocut."),
     ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Measure although the memo has it; the memo keeps the first.")
+    ] = False,
     cache: Cache = None,
     as_json: AsJson = False,
 ) -> None:
@@ -70,26 +75,40 @@ def profile(
     paretocut evaluate squeezenet1_1 --cut "MaxPool2d: 2-6" --edge profile:orin.json
     """
     from evaluators import edge
+    from evaluators.edge import board
     from search_spaces.networks import load
 
-    if power_w is not None and power_w < 0:
-        raise UserError(f"a power is at least 0 W, not {power_w:g}")
     words: Any = mode  # checked where it goes
-    traced = load(network, None if input_ is None else parse_shape(input_), words)
     if script is not None:
-        if out is not None:
-            raise UserError("--script measures nothing, so there is nothing for --out; it is the script that takes one")
+        measuring = {
+            "--out": out is not None, "--device": device != "cpu", "--method": method != "segments",
+            "--runs": runs != RUNS, "--precision": precision is not None, "--threads": threads is not None,
+            "--power-w": power_w is not None, "--again": again,
+        }  # fmt: skip
+        if any(measuring.values()):
+            useless = ", ".join(option for option, given in measuring.items() if given)
+            raise UserError(f"--script measures nothing, so leave out {useless}; it is the script that takes options")
+        traced = load(network, None if input_ is None else parse_shape(input_), words)
         from evaluators.edge.measured import script as text
 
         write_text(script, text(traced), "--script")
         typer.echo(f"{script}: copy it to the board, which needs Python 3.8, torch 2.0 and torchvision; then")
         typer.echo(f"    python3 {script.name} --out board.json --device cuda")
         return
-    share = None if precision is None else _share(precision)
+    share = parse_share(precision)
+    try:
+        board.check_power(power_w)
+        board.check(device, method, runs, threads, share)
+        if out is not None:
+            board.check_out(out)
+    except board.ProfileError as error:
+        raise UserError(str(error)) from None
+    traced = load(network, None if input_ is None else parse_shape(input_), words)
     with open_memo(cache) as memo, counting(f"profiling {network}") as told:
         found = edge.measure(
-            traced, device, runs=runs, threads=threads, method=method, precision=share, memo=memo, progress=told
-        )
+            traced, device, runs=runs, threads=threads, method=method, precision=share,
+            memo=None if again else memo, progress=told,
+        )  # fmt: skip
     if power_w is not None:
         found = {**found, "power_w": power_w, "power_from": "given"}
     if out is not None:
@@ -147,14 +166,23 @@ def check(
 
 
 def calibrate(
-    device: Annotated[str, typer.Argument(help="A device, as `paretocut list devices` names it.")],
+    device: Annotated[
+        str, typer.Argument(help="A device, as `paretocut list devices` names it, or a .json file of --out.")
+    ],
     file: Annotated[str, typer.Argument(help="A profile of a network that was measured on this device.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The .json file to write the fitted device to.", show_default="only shown")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Fit a roofline's efficiencies and launch overhead to a measured profile, and show the error at every cut.
 
-    paretocut calibrate generic-cpu here.json
+    paretocut calibrate generic-cpu here.json --out mine.json
+
+    paretocut evaluate squeezenet1_1 --cut "MaxPool2d: 2-6" --edge roofline:mine.json
     """
+    if out is not None and out.suffix != ".json":
+        raise UserError(f"a device of your own is a .json file, not {out}; choose another --out")
     from evaluators.edge import files
     from evaluators.edge.calibrate import calibrate as fit
     from search_spaces import devices
@@ -165,6 +193,8 @@ def calibrate(
     mode: Any = measured["cut_modes"][0]
     traced = load(measured["network"], tuple(measured["input"]), mode)
     found = fit(traced, known, files.edge_profile(measured, traced, file))
+    if out is not None:
+        write_text(out, json.dumps(devices.to_json(found.device), indent=1) + "\n", "--out")
     _warn_if_unsteady(measured)
     if as_json:
         typer.echo(json.dumps(found.to_json(), indent=2))
@@ -191,11 +221,11 @@ def calibrate(
         )  # fmt: skip
     screen.print(table)
     before, after = found.median_error_before, found.median_error_after
-    screen.print(
-        f"median error {100 * before:.0f} % before, {100 * after:.0f} % after; write the fitted factors into "
-        f"search_spaces/devices/{device.replace('-', '_')}.py, with where they come from",
-        soft_wrap=True,
-    )
+    screen.print(f"median error {100 * before:.0f} % before, {100 * after:.0f} % after", soft_wrap=True, markup=False)
+    if out is None:
+        screen.print("--out FILE.json keeps the fitted device", soft_wrap=True, markup=False)
+    else:
+        screen.print(f"{out}: use it with --edge roofline:{out}", soft_wrap=True, markup=False)
 
 
 def _warn_if_unsteady(found: Mapping[str, Any]) -> None:
@@ -204,7 +234,7 @@ def _warn_if_unsteady(found: Mapping[str, Any]) -> None:
     if unsteady := files.unsteady(found):
         typer.echo(
             f"not steady: at {len(unsteady)} of {len(found['cuts'])} cuts the interquartile range is above "
-            f"{files.STEADY:.0%} of the median; measure again on an idle machine",
+            f"{files.STEADY:.0%} of the median; measure again on an idle machine: paretocut profile --again",
             err=True,
         )
 
@@ -234,9 +264,11 @@ def _right(*headers: str) -> list[Any]:
     return [Column(header, justify="right", no_wrap=True) for header in headers]
 
 
-def _share(text: str) -> float:
-    """0.02 of "2%" and of "0.02"."""
+def parse_share(text: str | None) -> float | None:
+    """0.02 of "2%" and of "0.02"; raises UserError for anything else."""
+    from evaluators.edge import board
+
     try:
-        return float(text.rstrip("% ")) / (100 if text.rstrip().endswith("%") else 1)
-    except ValueError:
-        raise UserError(f"a precision is a share such as 2% or 0.02, not {text!r}") from None
+        return None if text is None else board.share(text)
+    except board.ProfileError as error:
+        raise UserError(str(error)) from None

@@ -44,9 +44,13 @@ def check_name(edge: str) -> None:
     elif kind == "accelerator":
         accelerator.parse(rest)
     elif kind == "roofline":
-        if rest not in devices.names():
+        if rest.endswith(".json"):
+            devices.get(rest)
+        elif rest not in devices.names():
             known = names() if ":" in edge else (*devices.names(), *names())
-            raise unknown("edge node", edge, known, add="search_spaces/devices/<name>.py, or profile:FILE")
+            raise unknown(
+                "edge node", edge, known, add="search_spaces/devices/<name>.py, roofline:FILE.json or profile:FILE"
+            )
     elif edge not in MEASURED:
         raise unknown("edge node", edge, names())
 
@@ -126,7 +130,8 @@ def fingerprint(edge: str, settings: SensorSettings, memo: Memo) -> dict[str, An
     """What the figures of an edge node that is not measured here depend on: part of a study's identity."""
     kind, rest = _kind(edge)
     if kind == "roofline":
-        return {"edge": f"roofline:{rest}", "edge_device": asdict(devices.get(rest))}
+        device = devices.get(rest)
+        return {"edge": f"roofline:{device.name}", "edge_device": asdict(device)}
     if kind == "accelerator":
         name, parameters, clock_mhz, dram = accelerator.parse(rest)
         node = {**accelerators.defaults(name), **parameters, "clock_mhz": clock_mhz, "dram": dram}

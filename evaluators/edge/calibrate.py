@@ -27,6 +27,9 @@ POINTS, ROUNDS = 25, 6
 
 SHORT = 0.02
 
+FITTED = " fitted to "
+"""In a fitted device's name, before what it was fitted to."""
+
 
 @dataclass(frozen=True)
 class CutError:
@@ -48,7 +51,7 @@ class CutError:
 
 @dataclass(frozen=True)
 class Calibration:
-    """The device with its fitted factors, and the error at every cut."""
+    """The device with its fitted factors, named after what they were fitted to, and the error at every cut."""
 
     device: EdgeDevice
     rows: tuple[CutError, ...]
@@ -106,6 +109,7 @@ def calibrate(network: Network, device: EdgeDevice, measured: EdgeProfile) -> Ca
         spans = [(max(low, at - step), min(high, at + step)) for at, step in zip(best[1:3], steps, strict=True)]
     fitted = replace(
         device,
+        name=f"{device.name.partition(FITTED)[0]}{FITTED}{network.name} on {measured.device}",
         compute_efficiency=min(1.0, float(np.exp(best[1]))),
         bandwidth_efficiency=min(1.0, float(np.exp(best[2]))),
         launch_overhead_s=best[3],

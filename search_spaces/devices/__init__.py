@@ -1,18 +1,20 @@
 """Edge devices by name: one file each, with a `DEVICE` whose docstring gives the source of every figure.
 
-A new file in this folder is a new device; its name is the device's own.
+A new file in this folder is a new device; its name is the device's own. A user's own may also be a JSON file anywhere,
+as `paretocut calibrate --out` writes it, and is named by its path.
 """
 
 from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
 
-from search_spaces.devices._device import EdgeDevice
+from search_spaces.devices._device import EdgeDevice, from_file, to_json
 from search_spaces.errors import unknown
 
-__all__ = ["EdgeDevice", "get", "names"]
+__all__ = ["EdgeDevice", "get", "names", "to_json"]
 
 
 @cache
@@ -28,8 +30,11 @@ def names() -> tuple[str, ...]:
 
 
 def get(name: str) -> EdgeDevice:
-    """The device of this name; an unknown one is a `UserError`."""
+    """The device of this name, or of a path that ends with .json; an unknown one is a `UserError`."""
+    if name.endswith(".json"):
+        return from_file(Path(name))
     try:
         return _devices()[name]
     except KeyError:
-        raise unknown("device", name, names(), add="search_spaces/devices/<name>.py") from None
+        way = "search_spaces/devices/<name>.py, or FILE.json of paretocut calibrate --out"
+        raise unknown("device", name, names(), add=way) from None

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from math import isfinite
+from pathlib import Path
+from typing import Any
 
-__all__ = ["EdgeDevice"]
+from search_spaces.errors import UserError
+
+__all__ = ["FORMAT", "EdgeDevice", "from_file", "to_json"]
+
+FORMAT = "paretocut edge device"
+"""What a file of a user's own device says in its field `format`."""
 
 
 @dataclass(frozen=True)
@@ -38,3 +47,36 @@ class EdgeDevice:
                 raise ValueError(f"{name} of device {self.name} is a share above 0 and up to 1")
         if not (self.peak_flops and self.memory_bandwidth_bytes_per_s and self.bytes_per_element):
             raise ValueError(f"device {self.name} needs a peak, a bandwidth and a number width above 0")
+
+
+def to_json(device: EdgeDevice) -> dict[str, Any]:
+    """What `from_file` reads."""
+    return {"format": FORMAT, **asdict(device)}
+
+
+def from_file(path: Path) -> EdgeDevice:
+    """A user's own device: a JSON file with the fields of `EdgeDevice`. Raises UserError for anything else."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read the device {path}: {str(error).lower()}") from None
+    except ValueError:
+        raise UserError(f"the device {path} is empty, cut short or no JSON; see: paretocut calibrate --help") from None
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise UserError(f"{path} is no edge device: it does not say {FORMAT!r} in its field format")
+    try:
+        return EdgeDevice(**_fields(found))
+    except ValueError as error:
+        raise UserError(f"{path} is no edge device: {error}") from None
+
+
+def _fields(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a device, each of its kind; raises ValueError."""
+    values: dict[str, Any] = {}
+    for f in fields(EdgeDevice):
+        value = found.get(f.name)
+        kind = {"str": str, "int": int}.get(str(f.type), (int, float))
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise ValueError(f"its field {f.name} is missing or wrong")
+        values[f.name] = value
+    return values

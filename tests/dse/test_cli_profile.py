@@ -59,12 +59,55 @@ def test_a_profile_is_made_shown_checked_joined_and_used(here: Path, capsys: pyt
     assert answer["provenance"]["edge_energy_j"] == "given + measured"
 
 
-def test_a_device_is_calibrated(here: Path) -> None:
+def test_a_device_is_calibrated_and_used(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run("profile", "lenet5", "--runs", "3", "--threads", "1", "--out", "here.json")
-    shown = run("calibrate", "generic-cpu", "here.json")
+    shown = run("calibrate", "generic-cpu", "here.json", "--out", "mine.json")
     assert "launch_overhead_s" in shown.stdout and "median error" in shown.stdout
+    assert "mine.json: use it with --edge roofline:mine.json" in shown.stdout
     found = json.loads(run("calibrate", "generic-cpu", "here.json", "--json").stdout)
     assert found["median_error_after"] <= found["median_error_before"]
+    used = json.loads(run("evaluate", "lenet5", "--cut", "2", "--edge", "roofline:mine.json", "--json").stdout)
+    assert used["metrics"]["edge_latency_s"] == found["cuts"][1]["after_s"]
+    assert used["edge_notes"][0].startswith("roofline of generic-cpu fitted to lenet5 on cpu: ")
+    again = json.loads(run("calibrate", "mine.json", "here.json", "--json").stdout)  # the file is a device like others
+    assert [cut["before_s"] for cut in again["cuts"]] == [cut["after_s"] for cut in found["cuts"]]
+    assert again["device"]["compute_efficiency"] == pytest.approx(found["device"]["compute_efficiency"])
+    assert again["device"]["name"].count("fitted to") == 1
+    wrong = json.loads((here / "mine.json").read_text())
+    for changed, words in (
+        ({"format": 3}, "it does not say 'paretocut edge device'"),
+        ({"compute_efficiency": 2}, "compute_efficiency of device"),
+        ({"peak_flops": "many"}, "its field peak_flops is missing or wrong"),
+        ({"bytes_per_element": 0}, "a number width above 0"),
+    ):
+        (here / "wrong.json").write_text(json.dumps({**wrong, **changed}))
+        assert words in refused(capsys, "evaluate", "lenet5", "--cut", "2", "--edge", "wrong.json")
+    (here / "wrong.json").write_text("")
+    assert "empty, cut short" in refused(capsys, "calibrate", "wrong.json", "here.json")
+
+
+def test_a_measurement_can_be_made_again(here: Path) -> None:
+    """The memo keeps the first, so that studies that rest on it go on."""
+    options = ("profile", "lenet5", "--runs", "2", "--threads", "1", "--json")
+    first, same = (json.loads(run(*options).stdout) for _ in range(2))
+    again, last = json.loads(run(*options, "--again").stdout), json.loads(run(*options).stdout)
+    assert first == same == last != again
+
+
+def test_measuring_stops_when_it_is_precise(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from itertools import count
+
+    from evaluators.edge import board
+
+    clock = count()
+    monkeypatch.setattr(board.time, "perf_counter", lambda: float(next(clock)))
+    options = ("profile", "lenet5", "--threads", "1", "--runs", "60", "--json", "--again")
+    for share in ("2%", "0.02"):
+        cuts = json.loads(run(*options, "--precision", share).stdout)["cuts"]
+        assert {cut["runs"] for cut in cuts[:-1]} == {board.LEAST_RUNS}
+    edge = ("--edge", "measured:cpu", "--edge-threads", "1", "--edge-runs", "60", "--edge-precision", "2%")
+    notes = json.loads(run("evaluate", "lenet5", "--cut", "2", *edge, "--json").stdout)["edge_notes"]
+    assert notes[0].startswith(f"median of {board.LEAST_RUNS} runs on cpu")
 
 
 def test_measurements_that_are_not_steady_are_said_so(here: Path) -> None:
@@ -96,7 +139,20 @@ def test_a_script_for_a_board_is_written(here: Path) -> None:
         (("profile", "lenet5", "--device", "tpu"), "cpu or cuda, not 'tpu'"),
         (("profile", "lenet5", "--runs", "1", "--out", "no/such/folder.json"), "choose another --out"),
         (("profile", "lenet5", "--script", "there.py"), "cannot be built where only torch and torchvision are"),
-        (("profile", "lenet5", "--script", "there.py", "--out", "x.json"), "--script measures nothing"),
+        (
+            ("profile", "lenet5", "--script", "there.py", "--out", "x.json"),
+            "measures nothing, so leave out --out",
+        ),
+        (
+            ("profile", "lenet5", "--script", "there.py", "--device", "cuda", "--runs", "5"),
+            "leave out --device, --runs;",
+        ),
+        (("profile", "lenet5", "--power-w", "nan"), "watts of at least 0, not nan"),
+        (("evaluate", "lenet5", "--cut", "2", "--edge-precision", "2%"), "--edge-precision: only for an edge node"),
+        (("evaluate", "lenet5", "--cut", "2", "--edge", "measured:cpu", "--edge-precision", "x"), "a share such as 2%"),
+        (("evaluate", "lenet5", "--cut", "2", "--edge", "roofline:gone.json"), "cannot read the device gone.json"),
+        (("evaluate", "lenet5", "--cut", "2", "--energy-table", "mine"), "no energy table 'mine'"),
+        (("calibrate", "generic-cpu", "squeezenet1_1-x86_64", "--out", "x.py"), "is a .json file, not x.py"),
         (("evaluate", "lenet5", "--cut", "2", "--edge-runs", "5"), "--edge-runs: only for an edge node that is"),
         (("cuts", "lenet5", "--tensors", "2"), "are for --mode frontier"),
         (("profiles", "show", "nowhere.json"), "no profile 'nowhere.json'"),
