@@ -144,8 +144,11 @@ def _is_number(cell: str) -> bool:
 
 
 def _figure(cell: str) -> float:
-    """A figure in SI units from one in thousandths. Raises ValueError for what is no finite number from 0 on."""
-    value = float(cell) * 1e-3
+    """A figure in SI units from one in thousandths, to 12 digits: a system's parts are summed up in several orders.
+
+    Raises ValueError for what is no finite number from 0 on.
+    """
+    value = float(f"{float(cell) * 1e-3:.12g}")
     if not 0 <= value < float("inf"):
         raise ValueError(cell)
     return value

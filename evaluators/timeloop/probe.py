@@ -86,7 +86,7 @@ def probe_accelergy() -> Probe:
     job = Job("four components", ("in.yaml", "-o", "."), {"in.yaml": yaml.safe_dump(tree, sort_keys=False)})
     try:
         ended: list[Run] = []
-        run_all(Path(found), [job], lambda _, run: ended.append(run), limit_s=_LIMIT_S)
+        run_all(Path(found).absolute(), [job], lambda _, run: ended.append(run), limit_s=_LIMIT_S)
     except UserError as error:
         return Probe(False, str(error))
     (run,) = ended

@@ -59,7 +59,7 @@ def find_tool(name: str) -> Tool:
         raise UserError(
             f"{name} is not on the PATH; install Timeloop ({INSTALLATION}), or see what is missing: paretocut doctor"
         )
-    path = Path(found)
+    path = Path(found).absolute()  # runs are elsewhere, and the PATH may be relative
     content = sha256()
     try:
         for file in (path, *_own_libraries(path)):

@@ -186,6 +186,14 @@ def test_a_tool_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         search(Timeloop(Memo()), LAYER)
 
 
+def test_the_path_may_be_relative(stand_in: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in.does("simba_like_00")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", "bin")
+    (found,) = search(Timeloop(Memo()), LAYER)
+    assert isinstance(found, Searched)
+
+
 def test_a_tool_that_cannot_be_run(stand_in: StandIn, tmp_path: Path) -> None:
     (tmp_path / "bin" / "timeloop-mapper").write_text("#!/no/such/interpreter\n")
     with pytest.raises(TimeloopError, match="cannot run"):
