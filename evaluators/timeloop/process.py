@@ -33,7 +33,7 @@ INSTALLATION = "https://timeloop.csail.mit.edu/previous_versions/timeloop-accele
 LOG = "run.log"
 _PREFIX = "timeloop-"
 _RUNNING = ".running"
-"""A file in the folder of a run that has not ended yet, locked by the process that waits for it."""
+"""A file in the folder of a run that nobody has taken yet, locked by the process that waits for it."""
 
 _POLL_S = 0.005
 
@@ -141,11 +141,11 @@ def run_all(
             ended = [(place, run) for place, p in active.items() if (run := p.ended(limit_s)) is not None]
             failed: UserError | None = None
             for place, run in ended:
-                del active[place]
                 try:
                     take(place, run)
                 except UserError as error:
                     failed = failed or error
+                active.pop(place).forget()
             if failed is not None:
                 raise failed
             if not ended:
@@ -153,6 +153,7 @@ def run_all(
     finally:
         for process in active.values():
             process.kill()
+            process.forget()
             if runs is None:
                 shutil.rmtree(process.folder, ignore_errors=True)
 
@@ -211,18 +212,17 @@ class _Process:
             if seconds < limit_s:
                 return None
             self.kill()
-        else:
-            self._mark_ended()
         return Run(self.job, self.argv, self.folder, status, seconds)
 
     def kill(self) -> None:
         """End the tool and all it started."""
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.popen.pid, signal.SIGKILL)
+        if self.popen.poll() is None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.popen.pid, signal.SIGKILL)
         self.popen.wait()
-        self._mark_ended()
 
-    def _mark_ended(self) -> None:
+    def forget(self) -> None:
+        """Leave the folder, if it is still there, to whoever wants it."""
         (self.folder / _RUNNING).unlink(missing_ok=True)
         self._running.close()
 
