@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import ceil
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -19,6 +18,7 @@ from evaluators.mapper.layer import Candidate, LayerMappings, map_layers, prepar
 from evaluators.mapper.mapping import FACTORS, Factors
 from evaluators.memo import Memo
 from evaluators.network_front import LayerFronts, layer_fronts
+from evaluators.streaming import streamed
 from search_spaces.accelerators import Architecture
 from search_spaces.errors import IllegalDesign, UserError, unknown
 from search_spaces.types import ConvShape, Layer, Network
@@ -525,21 +525,8 @@ def _best(metric: Metric, latency_s: np.ndarray, energy_j: np.ndarray) -> np.nda
 
 
 def _moving(layer: Layer, priced: Priced) -> Candidate:
-    """An operator without MACs: its inputs are read and its output written once at DRAM and at the outermost buffer.
-
-    The buffer's read and write ports work side by side, at its bandwidth or, where the template states none, at one
-    row per cycle; DRAM limits the time only where the template states a bandwidth for it.
-    """
+    """An operator without MACs as the one mapping it has; see `evaluators.streaming`."""
     levels, outermost = priced.architecture.levels, priced.architecture.outermost_buffer
-    buffer, dram = levels[outermost], levels[-1]
-    words_in, words_out = layer.input_elements, layer.output_elements
-    row = float(buffer.block)
-    cycles = max(
-        ceil(words_in / (buffer.read_words_per_cycle or row)),
-        ceil(words_out / (buffer.write_words_per_cycle or row)),
-        ceil((words_in + words_out) / dram.shared_words_per_cycle) if dram.shared_words_per_cycle else 0,
-        1,
-    )
-    figures = priced.levels[outermost]
-    on_chip_pj = ceil(words_in / buffer.block) * figures.read_pj + ceil(words_out / buffer.block) * figures.write_pj
-    return Candidate(cycles, cycles, on_chip_pj, ceil(words_in / dram.block) + ceil(words_out / dram.block), "")
+    moved, figures = streamed(layer, levels[outermost], levels[-1]), priced.levels[outermost]
+    on_chip_pj = moved.buffer_reads * figures.read_pj + moved.buffer_writes * figures.write_pj
+    return Candidate(moved.cycles, moved.cycles, on_chip_pj, moved.dram_reads + moved.dram_writes, "")

@@ -11,7 +11,9 @@ import typer
 from dse.cli._options import AsJson, Cache, open_memo
 
 if TYPE_CHECKING:
-    from dse.verify import Verification
+    from rich.console import Console
+
+    from dse.verification import Verification
 
 __all__ = ["register"]
 
@@ -41,7 +43,8 @@ def _verify(
 ) -> None:
     """Judge a front by Timeloop: its counts for our mappings, and what its own mapper finds.
 
-    Exit status 1 where timeloop-model counts otherwise or timeloop-mapper finds a better mapping.
+    Exit status 1 where timeloop-model counts otherwise or timeloop-mapper finds a better mapping. Mappings with
+    remainders are compared with full tiles; those of a study on own Timeloop files are judged by timeloop-model alone.
 
     paretocut verify results/squeezenet-exact-s1 --designs 10
     """
@@ -91,13 +94,7 @@ def _show(found: Verification) -> None:
     if not found.model:
         out.print("none of them runs a layer with multiply-accumulates on its sensor node: there is nothing to judge")
         return
-    equal = len(found.model) - len(found.different)
-    out.print(
-        f"timeloop-model on our mappings: {equal} of {len(found.model)} equal in cycles, energy and every count of "
-        "every level"
-    )
-    for row in found.different[:_ROWS]:
-        out.print(f"  {row.layer} on {row.accelerator}, {row.mapping}: {'; '.join(row.differences[:4])}", markup=False)
+    _show_counts(found, out)
     if not found.search:
         return
     ratios = found.ratios()
@@ -119,12 +116,39 @@ def _show(found: Verification) -> None:
     out.print(table)
     if len(found.search) > _ROWS:
         out.print(f"the {_ROWS} largest of {len(found.search)} ratios; --json has them all")
+    perfect = ", perfect factors only" if any(row.remainders for row in found.model) else ""
     if ratios:
         out.print(
-            f"timeloop-mapper: {len(found.better)} of {len(found.search)} layers better than ours; its {metric} is "
-            f"{median(ratios):.3g} times our optimum at the median, {ratios[-1]:.3g} times at worst"
+            f"timeloop-mapper{perfect}: {len(found.better)} of {len(found.search)} layers better than ours; its "
+            f"{metric} is {median(ratios):.3g} times our optimum at the median, {ratios[-1]:.3g} times at worst"
         )
     out.print("per group of a layer; energies of the tables at 5 ns, before clock, supply and leakage", style="dim")
+
+
+def _show_counts(found: Verification, out: Console) -> None:
+    """What timeloop-model says of the mappings."""
+    equal = len(found.judged) - len(found.different)
+    whose = "the mappings that timeloop-mapper found for the study" if found.own_files else "our mappings"
+    out.print(
+        f"timeloop-model on {whose}: {equal} of {len(found.judged)} equal in cycles, energy and every count of every "
+        "level"
+    )
+    if found.own_files:
+        out.print(
+            f"own files ({', '.join(found.own_files)}): there is no mapping of ours, and nothing to search against"
+        )
+    for row in found.different[:_ROWS]:
+        out.print(f"  {row.layer} on {row.accelerator}, {row.mapping}: {'; '.join(row.differences[:4])}", markup=False)
+    unjudged = [row for row in found.model if row.unjudged]
+    for row in unjudged[:_ROWS]:
+        out.print(f"  not compared: {row.layer} on {row.accelerator}, {row.mapping}: {row.unjudged}", markup=False)
+    if found.ragged:
+        cycles, energies = found.ragged_cycles(), found.ragged_energies()
+        out.print(
+            f"{len(found.ragged)} of them leave remainders: equal with every tile full. With the remainders the tool "
+            f"says {cycles[0]:.3f} to {cycles[-1]:.3f} times our cycles and {energies[0]:.3f} to {energies[-1]:.3f} "
+            "times our energy: it charges short tiles and loops at full length, ours at their own"
+        )
 
 
 def _size(parameters: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ of this wrapper. That a layer does not map is an answer too; a tool that failed 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,10 @@ from evaluators.timeloop.output import (
     dummies,
     mapspace_size,
     read_area_um2,
+    read_directives,
     read_mapping,
     read_output,
+    read_streamed,
 )
 from evaluators.timeloop.process import Job, Run, Tool, find_tool, run_all
 from evaluators.timeloop.render import SearchSettings, mapper_input, model_input, to_yaml
@@ -33,7 +35,7 @@ from search_spaces.types import ConvShape
 
 __all__ = ["LIMIT_S", "MAPPER", "MODEL", "VERSION", "Searched", "Timeloop"]
 
-VERSION = 2
+VERSION = 3
 """Bumped by hand whenever the same run would be read differently; part of every memo key."""
 
 MAPPER, MODEL = "timeloop-mapper", "timeloop-model"
@@ -138,16 +140,18 @@ class Timeloop:
         inputs: Sequence[tuple[str, str]],
         *,
         energies_from: str,
+        tool: str = MAPPER,
         workers: int = 1,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[dict[str, Any]]:
-        """What the tool's mapper finds for inputs of the user's own, each with what it is about.
+        """What the tool's mapper, or its model, finds for inputs of the user's own, each with what it is about.
 
-        Answers hold either "output" (see `Output`) and "area_um2", or "illegal" with a reason and a message.
-        `energies_from` tells what gives energies that the inputs do not. Raises TimeloopError where the tool fails.
+        Answers hold either "illegal" with a reason and a message, or "output" (see `Output`), "area_um2", "levels"
+        (see `StreamedLevel`) and, of the mapper, "mapping" as the model takes it. `energies_from` tells what gives
+        energies that the inputs do not. Raises TimeloopError where the tool fails.
         """
         wanted = [_Wanted(what, text, own=True) for what, text in inputs]
-        return self._answers(MAPPER, wanted, workers, progress, energies_from)
+        return self._answers(tool, wanted, workers, progress, energies_from)
 
     def _answers(
         self,
@@ -198,6 +202,12 @@ def _wanted(shape: ConvShape, architecture: Architecture, text: str) -> _Wanted:
     )
 
 
+def _table(folder: Path, name: str, kind: str) -> Path:
+    """Where a run's energies or areas stand: in what Accelergy wrote, or in the input."""
+    written = folder / f"{name}.{kind}.yaml"
+    return written if written.is_file() else folder / INPUT
+
+
 def _read(name: str, one: _Wanted, run: Run, limit_s: float) -> dict[str, Any]:
     """The answer of a run as the memo keeps it. Raises TimeloopError where it gave none; its folder is then kept."""
     log = run.log
@@ -232,10 +242,12 @@ def _read(name: str, one: _Wanted, run: Run, limit_s: float) -> dict[str, Any]:
             made_up = tuple(c for c in dummies(run.folder, name, "ART") if component_of(c) != off_chip)
             if made_up:
                 raise failed(f"Accelergy knows no area of {', '.join(made_up)} and would have taken 1 µm²")
-            table = run.folder / f"{name}.ART.yaml"
+            areas, energies = (_table(run.folder, name, kind) for kind in ("ART", "ERT"))
             return {
                 "output": warned,
-                "area_um2": read_area_um2(table if table.is_file() else run.folder / INPUT, output),
+                "area_um2": read_area_um2(areas, output),
+                "levels": [asdict(level) for level in read_streamed(run.folder, name, energies)],
+                "mapping": read_directives(run.folder, name) if name == MAPPER else None,
             }
         levels = tuple(level.name for level in output.levels)
         if levels != one.levels:

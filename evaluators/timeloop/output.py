@@ -7,11 +7,11 @@ succeeded. The mapping comes from `*.map.yaml`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite, prod
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from xml.etree import ElementTree
 
 import yaml
@@ -20,9 +20,12 @@ from evaluators.mapper.mapping import LevelLoops
 from evaluators.mapper.mapping import Mapping as LoopNest
 
 __all__ = [
-    "Broken", "LevelOutput", "Output", "component_of", "dummies", "mapspace_size", "read_area_um2", "read_mapping",
-    "read_output",
+    "Broken", "LevelOutput", "Output", "StreamedLevel", "component_of", "dummies", "mapspace_size", "read_area_um2",
+    "read_directives", "read_mapping", "read_output", "read_streamed",
 ]  # fmt: skip
+
+
+_Found = TypeVar("_Found")
 
 
 class Broken(ValueError):
@@ -80,26 +83,106 @@ class Output:
         return Output(**{**data, "levels": tuple(levels), "warnings": tuple(data["warnings"])})
 
 
+@dataclass(frozen=True)
+class StreamedLevel:
+    """A storage level as something that words pass through, all its instances side by side.
+
+    `block` are words per row (one access), `read_pj` and `write_pj` the energy of a row, None where the table has
+    none. Words per cycle are None where the files state none and the level is the outermost.
+    """
+
+    name: str
+    block: int
+    read_pj: float | None
+    write_pj: float | None
+    read_words_per_cycle: float | None
+    write_words_per_cycle: float | None
+    shared_words_per_cycle: float | None
+
+
 def read_output(folder: Path, tool: str) -> Output | None:
     """The figures of a run, None where the tool left none. Raises Broken for a file that is cut off or foreign."""
-    path = folder / f"{tool}.map+stats.xml"
-    if not path.is_file():
+    if not _statistics(folder, tool).is_file():
         return None
+    return _read_statistics(folder, tool, _output)
+
+
+def read_streamed(folder: Path, tool: str, table: Path) -> tuple[StreamedLevel, ...]:
+    """The storage levels, innermost first, priced by an energy table, Accelergy's or one given.
+
+    Raises Broken for a file that cannot be read.
+    """
+    try:
+        rows = yaml.safe_load(table.read_text())["ERT"]["tables"]
+        actions = {component_of(row["name"]): _dearest(row["actions"]) for row in rows}
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        raise Broken(f"{table.name} cannot be read ({type(error).__name__}: {error})") from None
+
+    def streamed(root: ElementTree.Element) -> tuple[StreamedLevel, ...]:
+        storage = _storage(root)
+        return tuple(_streamed(part, actions, outermost=part is storage[-1]) for part in storage)
+
+    return _read_statistics(folder, tool, streamed)
+
+
+def _dearest(actions: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Energy per action: of several arguments the tool charges the dearest."""
+    found: dict[str, float] = {}
+    for action in actions:
+        found[action["name"]] = max(float(action["energy"]), found.get(action["name"], 0.0))
+    return found
+
+
+def _streamed(part: ElementTree.Element, actions: Mapping[str, dict[str, float]], outermost: bool) -> StreamedLevel:
+    name = _text(part, "specs_/LevelSpecs/level_name")
+    block, instances = int(_text(part, "specs_/block_size/t_")), int(_text(part, "specs_/instances/t_"))
+    row = None if outermost else float(block)
+
+    def words_per_cycle(kind: str, unstated: float | None) -> float | None:
+        stated = part.findtext(f"specs_/{kind}_bandwidth/t_")
+        each = unstated if stated is None else float(stated)
+        return None if each is None else each * instances
+
+    charged = actions.get(name, {})
+    return StreamedLevel(
+        name,
+        block,
+        charged.get("read"),
+        charged.get("write"),
+        words_per_cycle("read", row),
+        words_per_cycle("write", row),
+        words_per_cycle("shared", None),
+    )
+
+
+def _statistics(folder: Path, tool: str) -> Path:
+    return folder / f"{tool}.map+stats.xml"
+
+
+def _read_statistics(folder: Path, tool: str, read: Callable[[ElementTree.Element], _Found]) -> _Found:
+    path = _statistics(folder, tool)
     try:
         # "-nan" and the like stand for energies of what a level does not keep; nothing else in it needs care
         root = ElementTree.fromstring(path.read_text())
     except (OSError, UnicodeDecodeError, ElementTree.ParseError) as error:
         raise Broken(f"{path.name} is cut off or damaged ({error}); is the disk full?") from None
     try:
-        return _output(root)
+        return read(root)
     except (AttributeError, TypeError, ValueError, StopIteration) as error:
         raise Broken(f"{path.name} is not what be27768 writes ({type(error).__name__}: {error})") from None
 
 
+def _parts(root: ElementTree.Element) -> list[ElementTree.Element]:
+    return root.findall("engine/topology_/levels_/item/px")
+
+
+def _storage(root: ElementTree.Element) -> list[ElementTree.Element]:
+    return [part for part in _parts(root) if part.find("stats_") is not None]
+
+
 def _output(root: ElementTree.Element) -> Output:
-    parts = root.findall("engine/topology_/levels_/item/px")
-    mac = next(part for part in parts if part.find("stats_") is None)
-    storage = [part for part in parts if part.find("stats_") is not None]
+    mac = next(part for part in _parts(root) if part.find("stats_") is None)
+    storage = _storage(root)
     levels = tuple(_level(part) for part in storage)
     mac_pj = float(_text(mac, "energy_"))
     network_pj = sum(_network_pj(part) for part in root.findall("engine/topology_/networks_/item/second/px"))
@@ -167,14 +250,23 @@ _FACTOR = re.compile(r"([A-Z])\s*=?\s*(\d+)")
 _LETTER = {"Weights": "W", "Inputs": "I", "Outputs": "O"}
 
 
+def read_directives(folder: Path, tool: str) -> list[dict[str, Any]]:
+    """The mapping that the mapper chose, as the model takes it. Raises Broken where there is none."""
+    path = folder / f"{tool}.map.yaml"
+    try:
+        found: list[dict[str, Any]] = yaml.safe_load(path.read_text())["mapping"]
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise Broken(f"{path.name} cannot be read ({type(error).__name__}: {error})") from None
+    return found
+
+
 def read_mapping(folder: Path, tool: str, levels: Sequence[str], choosing: Sequence[str] = ()) -> LoopNest:
     """The mapping that the mapper chose, over storage levels of these names; `choosing` ones say what they keep.
 
     Raises Broken where there is none, or one of other levels.
     """
-    path = folder / f"{tool}.map.yaml"
+    directives = read_directives(folder, tool)
     try:
-        directives = yaml.safe_load(path.read_text())["mapping"]
         found = {name: LevelLoops() for name in levels}
         for directive in directives:
             name, kind = directive["target"], directive["type"]
@@ -193,8 +285,8 @@ def read_mapping(folder: Path, tool: str, levels: Sequence[str], choosing: Seque
             x = tuple(loop for loop in order if loop[0] in on_x)
             y = tuple(loop for loop in order if loop[0] not in on_x)
             found[name] = LevelLoops(loops.temporal, x, y, loops.keeps)
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        raise Broken(f"{path.name} cannot be read ({type(error).__name__}: {error})") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise Broken(f"{tool}.map.yaml cannot be read ({type(error).__name__}: {error})") from None
     return LoopNest(tuple(found[name] for name in levels))
 
 

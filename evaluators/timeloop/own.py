@@ -3,7 +3,8 @@
 The files are v0.3 YAML as the tool reads it (`architecture`, constraints, components, perhaps `mapper`, `ERT` and
 `ART`); the problem of every layer is ours. Without an `ERT` the tool asks Accelergy, whose made-up figures (1 pJ,
 1 µm²) are an error; with one, figures do not follow the sizes that our knobs set, and say so. Figures are the tool's
-own: no voltage scaling, no leakage, and layers without multiply-accumulates cost nothing.
+own: no voltage scaling, no leakage. Operators without multiply-accumulates never reach the tool: their words pass
+the outermost on-chip buffer and DRAM at the files' energies per row, as `evaluators.streaming` says.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import yaml
@@ -25,11 +26,13 @@ from evaluators.mapper.mapping import bounds
 from evaluators.memo import Memo
 from evaluators.network_front import LayerFronts
 from evaluators.sensor import LayerCosts, LayerGrid, SensorSettings
-from evaluators.timeloop.evaluate import MAPPER, VERSION, Timeloop
+from evaluators.streaming import Streamed, streamed
+from evaluators.timeloop.evaluate import MAPPER, MODEL, VERSION, Timeloop
+from evaluators.timeloop.output import StreamedLevel
 from evaluators.timeloop.render import SearchSettings, mapper_section, problem, to_yaml
 from search_spaces.accelerators import Architecture
 from search_spaces.errors import IllegalDesign, UserError, reason, unknown
-from search_spaces.types import ConvShape, KnobValue, Network
+from search_spaces.types import ConvShape, KnobValue, Layer, Network
 
 __all__ = ["OwnFiles", "OwnSensor"]
 
@@ -44,7 +47,9 @@ class OwnFiles:
     """Files that make one input of `timeloop-mapper` together, and which of their attributes our knobs set.
 
     `bind` maps "component.attribute" to a product of knobs and numbers; "component.instances" is the range in a
-    name. The files are read once, here; `content` is a digest of them, so that a study with changed files is another.
+    name. `outermost_buffer` is the on-chip storage level that operators without multiply-accumulates stream through,
+    the last one before DRAM unless it is named. The files are read once, here; `content` is a digest of them, so that
+    a study with changed files is another.
 
     >>> OwnFiles((), (("PE.instances", "pe_cols*pe_rows"),)).values({"pe_cols": 14, "pe_rows": 12})
     {'PE.instances': 168}
@@ -52,6 +57,7 @@ class OwnFiles:
 
     files: tuple[str, ...]
     bind: tuple[tuple[str, str], ...] = ()
+    outermost_buffer: str | None = None
     content: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
@@ -90,6 +96,8 @@ class OwnFiles:
         """What the files hold: architecture, ERT and so on. Raises UserError for a component that they do not have."""
         for target, _ in self.bind:
             _parts(self._whole["architecture"], target)
+        if self.outermost_buffer is not None:
+            _parts(self._whole["architecture"], self.outermost_buffer)
         return frozenset(self._whole)
 
     @property
@@ -158,7 +166,7 @@ def _set(architecture: Any, target: str, value: int | float | str) -> None:
 
 def _parts(architecture: Any, target: str) -> list[dict[str, Any]]:
     """The nodes of the tree that have the name of the target's component. Raises UserError where there are none."""
-    component = target.split(".")[0]
+    component = target.partition(".")[0]
     parts = list(_components(architecture))
     chosen = [part for part in parts if _RANGE.sub("", str(part["name"])) == component]
     if not chosen:
@@ -196,7 +204,7 @@ class OwnSensor:
         if ("ERT" in given) != ("ART" in given):
             raise UserError("files with an ERT need an ART, and the other way round: or leave both to Accelergy")
         self._energies_from = "files" if "ERT" in given else _accelergy()
-        self._areas_um2: dict[Architecture, float] = {}
+        self._chips: dict[Architecture, _Chip] = {}
         self._at_1_hz: dict[tuple[int, Architecture], tuple[Network, LayerCosts]] = {}
 
     @property
@@ -212,7 +220,7 @@ class OwnSensor:
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
         """Run every distinct layer on every architecture that the memo does not know."""
-        shapes = sorted({shape.one_group for _, shape in self._costed(network)}, key=repr)
+        shapes = sorted({shape.one_group for _, shape in self._mapped(network)}, key=repr)
         self._run([(shape, a) for a in architectures for shape in shapes], workers, progress)
 
     def layer_costs(
@@ -235,12 +243,12 @@ class OwnSensor:
         return self._at_1_hz[key][1]
 
     def _look_up(self, network: Network, architecture: Architecture) -> LayerCosts:
-        costed = self._costed(network)
-        found = self._run([(shape.one_group, architecture) for _, shape in costed])
+        mapped = self._mapped(network)
+        found = self._run([(shape.one_group, architecture) for _, shape in mapped])
         energy_j, dram_j, cycles, compute = (np.zeros(len(network.layers)) for _ in range(4))
         unmapped: dict[int, str] = {}
         warnings: dict[int, str] = {}
-        for (i, shape), answer in zip(costed, found, strict=True):
+        for (i, shape), answer in zip(mapped, found, strict=True):
             if "illegal" in answer:
                 unmapped[i] = f"{network.layers[i].name}: {answer['illegal'][1]}"
                 for array in (energy_j, dram_j, cycles, compute):
@@ -253,6 +261,11 @@ class OwnSensor:
             dram_j[i] = output["levels"][-1]["energy_pj"] * shape.groups * 1e-12
             cycles[i] = output["cycles"] * shape.groups
             compute[i] = output["compute_cycles"] * shape.groups
+        for i, layer in enumerate(network.layers):
+            if layer.cost == "move" and self.settings.operators == "all":
+                moved, on_chip_pj, dram_pj = self._moving(layer, architecture)
+                energy_j[i], dram_j[i] = (on_chip_pj + dram_pj) * 1e-12, dram_pj * 1e-12
+                cycles[i] = compute[i] = moved.cycles
         return LayerCosts(
             energy_j=energy_j,
             latency_s=cycles,
@@ -267,6 +280,23 @@ class OwnSensor:
             simulator=self._mapper.says,
             warnings=warnings,
         )
+
+    def _moving(self, layer: Layer, architecture: Architecture) -> tuple[Streamed, float, float]:
+        """An operator without multiply-accumulates: what it moves, and the energy on the chip and of DRAM in pJ.
+
+        Raises UserError where the files do not say what a row of the buffer or of DRAM takes.
+        """
+        *on_chip, dram = self._chip(architecture).levels
+        name = self.files.outermost_buffer
+        if not on_chip:
+            raise UserError(f"there is no on-chip storage that {layer.operator} could stream through; {_CONV_ONLY}")
+        buffer = next((level for level in on_chip if level.name == name), None) if name else on_chip[-1]
+        if buffer is None:
+            raise unknown("on-chip storage level", str(name), [level.name for level in on_chip])
+        moved = streamed(layer, buffer, dram)
+        on_chip_pj = moved.buffer_reads * _row_pj(buffer, "read") + moved.buffer_writes * _row_pj(buffer, "write")
+        dram_pj = moved.dram_reads * _row_pj(dram, "read") + moved.dram_writes * _row_pj(dram, "write")
+        return moved, on_chip_pj, dram_pj
 
     def layer_grid(
         self, network: Network, architecture: Architecture, places: Sequence[tuple[float, str]]
@@ -291,11 +321,33 @@ class OwnSensor:
 
         Raises IllegalDesign where nothing could be mapped yet that would tell.
         """
-        if architecture not in self._areas_um2:
+        return self._chip(architecture).area_um2 * 1e-6
+
+    def _chip(self, architecture: Architecture) -> _Chip:
+        if architecture not in self._chips:
             (answer,) = self._run([(_SMALL, architecture)])
             if "illegal" in answer:
                 raise IllegalDesign(*answer["illegal"])
-        return self._areas_um2[architecture] * 1e-6
+        return self._chips[architecture]
+
+    def found(self, pairs: Sequence[tuple[ConvShape, Architecture]]) -> list[dict[str, Any]]:
+        """What the tool's mapper answered for one group of each layer; see `Timeloop.own`."""
+        return self._run([(shape.one_group, architecture) for shape, architecture in pairs])
+
+    def model(
+        self,
+        pairs: Sequence[tuple[ConvShape, Architecture]],
+        mappings: Sequence[list[dict[str, Any]]],
+        *,
+        workers: int = 1,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[dict[str, Any]]:
+        """The figures of `timeloop-model` for one group of each layer under a mapping that the mapper found."""
+        inputs = []
+        for (what, document), mapping in zip(self._documents(pairs), mappings, strict=True):
+            kept = {key: value for key, value in document.items() if key not in _MAPPERS}
+            inputs.append((what, to_yaml(kept | {"mapping": mapping})))
+        return self._tool.own(inputs, energies_from=self._energies_from, tool=MODEL, workers=workers, progress=progress)
 
     @property
     def _provenance(self) -> str:
@@ -304,7 +356,8 @@ class OwnSensor:
         fixed = self.files.unpriced
         return f"own table (does not follow {', '.join(fixed)})" if fixed else "own table"
 
-    def _costed(self, network: Network) -> list[tuple[int, ConvShape]]:
+    def _mapped(self, network: Network) -> list[tuple[int, ConvShape]]:
+        """The layers that the tool maps."""
         convolutions_only = self.settings.operators == "conv"
         return [
             (i, layer.shape)
@@ -318,19 +371,48 @@ class OwnSensor:
         workers: int = 1,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[dict[str, Any]]:
-        documents = {a: self.files.document(dict(a.parameters)) for a in dict.fromkeys(a for _, a in wanted)}
         inputs = []
-        for shape, architecture in wanted:
-            document = documents[architecture] | problem(shape, bounds(shape))
+        for what, document in self._documents(wanted):
             document.setdefault("mapper", mapper_section(self._search))
-            layer = " ".join(f"{dim}={n}" for dim, n in bounds(shape).items())
-            inputs.append((f"{layer} on {', '.join(self.files.files)}", to_yaml(document)))
+            inputs.append((what, to_yaml(document)))
         found = self._tool.own(inputs, energies_from=self._energies_from, workers=workers, progress=progress)
         for (_, architecture), answer in zip(wanted, found, strict=True):
-            if "area_um2" in answer:
-                self._areas_um2[architecture] = answer["area_um2"]
+            if "output" in answer:
+                levels = tuple(StreamedLevel(**level) for level in answer["levels"])
+                self._chips[architecture] = _Chip(answer["area_um2"], levels)
         return found
 
+    def _documents(self, wanted: Sequence[tuple[ConvShape, Architecture]]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """What each layer's run is about, and the files with the knobs' values and the layer in them."""
+        documents = {a: self.files.document(dict(a.parameters)) for a in dict.fromkeys(a for _, a in wanted)}
+        for shape, architecture in wanted:
+            sizes = bounds(shape)
+            layer = " ".join(f"{dim}={n}" for dim, n in sizes.items())
+            yield f"{layer} on {', '.join(self.files.files)}", documents[architecture] | problem(shape, sizes)
+
+
+@dataclass(frozen=True)
+class _Chip:
+    """What every run says of the chip, whatever the layer."""
+
+    area_um2: float
+    levels: tuple[StreamedLevel, ...]
+
+
+def _row_pj(level: StreamedLevel, action: Literal["read", "write"]) -> float:
+    pj = level.read_pj if action == "read" else level.write_pj
+    if pj is None:
+        raise UserError(
+            f"the energy table has no action {action!r} of {level.name}, through which operators without MACs stream; "
+            f'name another level, as in OwnFiles(..., outermost_buffer="shared_glb"), or {_CONV_ONLY}'
+        )
+    return pj
+
+
+_CONV_ONLY = 'cost convolutions only: operators="conv"'
+
+_MAPPERS = ("mapper", "mapspace", "mapspace_constraints", "architecture_constraints", "arch_constraints")
+"""Entries that only the mapper reads."""
 
 _SMALL = ConvShape(N=1, C=4, M=4, P=4, Q=4, R=1, S=1)
 """A layer that is run for the area alone."""

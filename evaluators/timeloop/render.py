@@ -15,7 +15,7 @@ from typing import Any, Literal
 import yaml
 
 from evaluators.components import dram_access_pj
-from evaluators.mapper.counts import strides_of
+from evaluators.mapper.counts import last_bounds, strides_of
 from evaluators.mapper.energy import Priced
 from evaluators.mapper.mapping import Loop, Mapping, concrete, padded
 from search_spaces.accelerators.architecture import DIMS, Architecture, Level
@@ -88,13 +88,7 @@ def mapper_section(search: SearchSettings) -> dict[str, Any]:
 
 
 def model_input(priced: Priced, shape: ConvShape, dram: str, mapping: Mapping) -> dict[str, Any]:
-    """Input of `timeloop-model`: one group of a layer under a mapping of ours.
-
-    Raises UserError for a mapping with remainders: the tool's factors multiply to the bound.
-    """
-    if mapping.ragged:
-        cut = ", ".join(f"{dim}={bound}" for dim, bound in mapping.ragged)
-        raise UserError(f"timeloop takes perfect factors only, this mapping leaves remainders: {cut}")
+    """Input of `timeloop-model`: one group of a layer under a mapping of ours, remainders and all."""
     architecture = concrete(priced.architecture, mapping)
     bounds = {dim: mapping.extent(dim) for dim in DIMS}
     return {**_hardware(priced, dram), **problem(shape, bounds), "mapping": _mapping(architecture, mapping)}
@@ -254,24 +248,29 @@ def _spatial(level: Level, x: Sequence[str], idle: Sequence[str], y: Sequence[st
 
 def _mapping(architecture: Architecture, mapping: Mapping) -> list[dict[str, Any]]:
     directives: list[dict[str, Any]] = []
-    for level, loops in zip(architecture.levels, mapping.levels, strict=True):
+    last = last_bounds(mapping)
+    for k, (level, loops) in enumerate(zip(architecture.levels, mapping.levels, strict=True)):
         directives.append(_kept(level))
         if level.mesh_x * level.mesh_y > 1:
             x, y = [d for d, _ in loops.x], [d for d, _ in loops.y]
             idle = [d for d in DIMS if d not in x + y]
-            directives.append(_spatial(level, x, idle, y) | {"factors": _factors(loops.x + loops.y)})
+            cut = {d: n for (at, kind, d), n in last.items() if at == k and kind != "T"}
+            directives.append(_spatial(level, x, idle, y) | {"factors": _factors(loops.x + loops.y, cut)})
         inner = [d for d, _ in loops.temporal]
         directives.append(
             {
                 "target": level.name,
                 "type": "temporal",
-                "factors": _factors(loops.temporal),
+                "factors": _factors(
+                    loops.temporal, {d: n for (at, kind, d), n in last.items() if (at, kind) == (k, "T")}
+                ),
                 "permutation": "".join([*inner, *(d for d in DIMS if d not in inner)]),
             }
         )
     return directives
 
 
-def _factors(loops: Sequence[Loop]) -> str:
+def _factors(loops: Sequence[Loop], cut: dict[str, int]) -> str:
+    """Factors as `P=4,2`: four steps, but two where the dimension ends; `cut` are the loops that end early."""
     bound = dict(loops)
-    return " ".join(f"{d}={bound.get(d, 1)}" for d in DIMS)
+    return " ".join(f"{d}={bound.get(d, 1)}" + (f",{cut[d]}" if d in cut else "") for d in DIMS)

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from dse.judges import Asked, model_rows
 from evaluators.mapper.counts import count
 from evaluators.mapper.mapspace import mapspace
 from evaluators.mapper.recorded import read
 from evaluators.mapper.result import best_mappings
 from evaluators.memo import Memo
+from evaluators.sensor import SensorSettings
 from evaluators.timeloop import Searched, SearchSettings, Timeloop, TimeloopError
 from evaluators.timeloop.evaluate import MAPPER
 from evaluators.timeloop.process import Job, Run, run_all
@@ -53,6 +55,22 @@ def test_its_model_counts_our_mappings_as_we_do(accelerator: str, shape: ConvSha
             for name in ("reads", "fills", "updates"):
                 words = tuple(getattr(counted.tensors[t], name) if t in counted.tensors else 0 for t in "WIO")
                 assert getattr(level, name) == words, (level.name, name)
+
+
+@pytest.mark.parametrize("accelerator", accelerators.names())
+def test_its_model_takes_our_remainders(accelerator: str, memo: Memo) -> None:
+    """With every tile full it counts as we do; as they are it rounds up, never down."""
+    shape, chip = ConvShape(N=1, C=67, M=71, P=7, Q=13, R=1, S=1), accelerators.build(accelerator)
+    found = best_mappings(shape, chip, memo, metric="pareto", factors="imperfect")
+    asked = {Asked(shape, chip, "lpddr4", m.mapping.to_text()): "layer" for m in found if m.mapping.ragged}
+    assert asked
+    rows = model_rows(asked, Timeloop(memo), SensorSettings(factors="imperfect"), "lpddr4", 1, None)
+    for row in rows:
+        assert not row.differences
+        if not row.unjudged:
+            assert row.tool_cycles >= row.cycles - 1
+            assert row.tool_energy_j >= row.energy_j * (1 - 1e-9)
+    assert not all(row.unjudged for row in rows)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import yaml
 
 from evaluators.mapper.energy import price
 from evaluators.memo import Memo
-from evaluators.sensor import SensorModel, SensorSettings
+from evaluators.sensor import Operators, SensorModel, SensorSettings
 from evaluators.system import System, SystemSettings
 from evaluators.timeloop.evaluate import MAPPER
+from evaluators.timeloop.output import Output
 from evaluators.timeloop.own import OwnFiles, OwnSensor
 from evaluators.timeloop.render import SearchSettings, mapper_input, to_yaml
 from search_spaces import accelerators
@@ -36,8 +38,8 @@ def own_files(folder: Path, bind: tuple[tuple[str, str], ...] = BIND) -> OwnFile
     return OwnFiles(tuple(str(folder / name) for name in parts), bind)
 
 
-def settings(files: OwnFiles) -> SensorSettings:
-    return SensorSettings(operators="conv", dvfs="off", accelerator_model="timeloop", timeloop_files=files)
+def settings(files: OwnFiles, operators: Operators = "conv") -> SensorSettings:
+    return SensorSettings(operators=operators, dvfs="off", accelerator_model="timeloop", timeloop_files=files)
 
 
 def input_of(stand_in: StandIn, runs: Path) -> dict[str, Any]:
@@ -52,7 +54,7 @@ def test_figures_are_the_tools(stand_in: StandIn, tmp_path: Path) -> None:
     assert costs.energy_j[0] == pytest.approx(2 * 186642533.76706752e-12, rel=1e-9)
     assert costs.dram_j[0] == pytest.approx(2 * 60125696e-12)
     assert costs.latency_s[0] == 2 * 110889 / 200e6
-    assert costs.energy_j[1] == 0, "the pool has no multiply-accumulates"
+    assert costs.energy_j[1] == 0, "convolutions only"
     sizes = "PEAccuBuffer.entries, GlobalBuffer.entries"
     assert costs.provenance == f"own table (does not follow {sizes})", "a larger buffer is free with a fixed table"
     assert costs.energy_provenance([0]).startswith(f"{costs.provenance}, counts by timeloop-mapper (sha256 ")
@@ -65,10 +67,53 @@ def test_figures_are_the_tools(stand_in: StandIn, tmp_path: Path) -> None:
     assert grid.area_mm2[0] == sensor.area_mm2(SIMBA, 200e6)
 
 
+def test_operators_without_macs_cost_what_they_do_on_the_template(stand_in: StandIn, tmp_path: Path) -> None:
+    """The same chip through both doors: GlobalBuffer and DRAM rows at the same energies; the tool is not asked."""
+    stand_in.does("simba_like_00")
+    own = OwnSensor(settings(own_files(tmp_path), "all"), Memo()).layer_costs(NETWORK, SIMBA, 200e6, "lpddr4")
+    template = SensorSettings(dvfs="off", energy_table="timeloop-be27768")
+    ours = SensorModel(template, Memo()).layer_costs(NETWORK, SIMBA, 200e6, "lpddr4")
+    assert own.cycles[1] == ours.cycles[1] == -(-128 * 111 * 111 // 32)
+    for name in ("energy_j", "dram_j", "dynamic_j", "latency_s"):
+        assert getattr(own, name)[1] == pytest.approx(getattr(ours, name)[1], rel=1e-12), name
+    assert len(stand_in.folders) == 1
+
+
+def test_the_buffer_that_words_stream_through_can_be_named(stand_in: StandIn, tmp_path: Path) -> None:
+    """16 input buffers side by side, each a row of 8 words per cycle at 97.18672 pJ."""
+    stand_in.does("simba_like_00")
+    files = replace(own_files(tmp_path), outermost_buffer="PEInputBuffer")
+    costs = OwnSensor(settings(files, "all"), Memo()).layer_costs(NETWORK, SIMBA, 200e6, "lpddr4")
+    words_in, words_out = 128 * 111 * 111, 128 * 5 * 5
+    assert costs.cycles[1] == -(-words_in // (16 * 8))
+    assert costs.dynamic_j[1] == pytest.approx((words_in // 8 + words_out // 8) * 97.18672e-12)
+    assert costs.dram_j[1] == pytest.approx((words_in // 8 + words_out // 8) * 512e-12)
+
+
+@pytest.mark.parametrize(
+    ("buffer", "action", "says"),
+    [
+        ("GlobalBufer", "read", "no component of the architecture 'GlobalBufer'; did you mean 'GlobalBuffer'?"),
+        ("DRAM", "read", "no on-chip storage level 'DRAM'"),
+        (None, "lookup", "no action 'read' of GlobalBuffer.*or cost convolutions only: operators=\"conv\""),
+    ],
+)
+def test_what_cannot_stream_gets_one_line(
+    buffer: str | None, action: str, says: str, stand_in: StandIn, tmp_path: Path
+) -> None:
+    stand_in.does("simba_like_00")
+    files = own_files(tmp_path)
+    energies = tmp_path / "energy.yaml"
+    energies.write_text(energies.read_text().replace("name: read", f"name: {action}"))
+    files = OwnFiles(files.files, outermost_buffer=buffer)
+    with pytest.raises(UserError, match=says):
+        OwnSensor(settings(files, "all"), Memo()).layer_costs(NETWORK, SIMBA, 200e6, "lpddr4")
+
+
 def test_a_constraint_that_the_tool_dropped_is_said(stand_in: StandIn, tmp_path: Path) -> None:
     """Of the layer that it is about, in what every figure names as its source; the pool never reached the tool."""
     stand_in.does("simba_like_00")
-    own = SensorSettings(dvfs="off", accelerator_model="timeloop", timeloop_files=own_files(tmp_path))
+    own = settings(own_files(tmp_path), "all")
     template = SensorSettings(dvfs="off", accelerator_model="timeloop")
     for model in (OwnSensor(own, Memo()), SensorModel(template, Memo())):
         costs = model.layer_costs(NETWORK, SIMBA, 200e6, "lpddr4")
@@ -257,13 +302,16 @@ def test_what_own_files_need_is_said(stand_in: StandIn, tmp_path: Path) -> None:
 @pytest.mark.skipif(shutil.which(MAPPER) is None, reason=f"no {MAPPER} on the PATH")
 def test_the_real_tool_gives_what_it_gives_for_our_own_input(tmp_path: Path) -> None:
     """The same architecture through both doors: as our template, and as somebody's files."""
-    own = OwnSensor(settings(own_files(tmp_path)), Memo()).layer_costs(NETWORK, SIMBA, 200e6, "lpddr4")
-    ours = SensorModel(
-        SensorSettings(operators="conv", dvfs="off", energy_table="timeloop-be27768", accelerator_model="timeloop"),
-        Memo(),
-    ).layer_costs(NETWORK, SIMBA, 200e6, "lpddr4")
-    assert own.cycles[0] == ours.cycles[0]
-    assert own.energy_j[0] == pytest.approx(ours.energy_j[0], rel=1e-9)
+    sensor = OwnSensor(settings(own_files(tmp_path), "all"), Memo())
+    own = sensor.layer_costs(NETWORK, SIMBA, 200e6, "lpddr4")
+    template = SensorSettings(dvfs="off", energy_table="timeloop-be27768", accelerator_model="timeloop")
+    ours = SensorModel(template, Memo()).layer_costs(NETWORK, SIMBA, 200e6, "lpddr4")
+    assert np.array_equal(own.cycles, ours.cycles)
+    assert own.energy_j == pytest.approx(ours.energy_j, rel=1e-9)
+    (found,) = sensor.found([(SHAPE, SIMBA)])
+    (again,) = sensor.model([(SHAPE, SIMBA)], [found["mapping"]])
+    model, mapper = (Output.from_json(answer["output"]) for answer in (again, found))
+    assert model.levels == mapper.levels, "its model on what its mapper found"
 
 
 @pytest.mark.timeloop
@@ -286,8 +334,12 @@ def test_the_real_accelergy_prices_own_files(tmp_path: Path) -> None:
     (tmp_path / "map.yaml").write_text(yaml.safe_dump({"mapspace_constraints": {"targets": []}}))
     files = OwnFiles(tuple(str(tmp_path / name) for name in ("arch.yaml", "map.yaml")))
     sensor = OwnSensor(settings(files), Memo())
-    (answer,) = sensor._run([(SHAPE.one_group, SIMBA)])
+    (answer,) = sensor.found([(SHAPE, SIMBA)])
     levels = {level["name"]: level for level in answer["output"]["levels"]}
     assert levels["DRAM"]["energy_pj"] == pytest.approx(512 * levels["DRAM"]["accesses"])
     assert answer["output"]["mac_energy_pj"] == pytest.approx(2.20035 * SHAPE.one_group.macs, rel=1e-6)
     assert 1 < sensor.area_mm2(SIMBA, 200e6) < 3
+    moved = OwnSensor(settings(files, "all"), Memo()).layer_costs(NETWORK, SIMBA, 200e6, "lpddr4")
+    rows = 128 * 111 * 111 // 4 + 128 * 5 * 5 // 4
+    assert moved.dram_j[1] == pytest.approx(512e-12 * rows)
+    assert moved.dynamic_j[1] / rows == pytest.approx(75e-12, rel=0.05), "an SRAM's row, as the template's tables say"

@@ -99,6 +99,25 @@ def test_a_mapping_survives_being_written(accelerator: str, shape: ConvShape, tm
     assert read == mapped.mapping
 
 
+def test_remainders_end_where_the_dimension_does() -> None:
+    """Q: 27 on 7 steps, 2 PEs and 2 steps, of which the last leave 6, 2 and 2; M and the rest as ever.
+
+    The tool adds up (last − 1) × what lies inside, from the outside in, and wants the bound less one.
+    """
+    mapping = Mapping.from_text("P5Q7;;/;;C4/;;/;;M4/;Q2;/Q2P3;;|P13Q27")
+    document = model_input(price(accelerators.build("simba_like")), SHAPES[0], "lpddr4", mapping)
+    written = {(d["target"], d["type"]): d["factors"] for d in document["mapping"] if "factors" in d}
+    assert "P=5,3 Q=7,6" in written["PEWeightRegs", "temporal"]
+    assert "Q=2 " in written["GlobalBuffer", "spatial"]
+    assert (document["problem"]["instance"]["P"], document["problem"]["instance"]["Q"]) == (13, 27)
+    for dim, bound in mapping.ragged:
+        reached = 0
+        for directive in reversed([d for d in document["mapping"] if "factors" in d]):
+            ((n, last),) = re.findall(rf"{dim}=(\d+)(?:,(\d+))?", directive["factors"])
+            reached = reached * int(n) + int(last or n) - 1
+        assert reached == bound - 1
+
+
 def test_strides_and_dilations_go_with_their_axes() -> None:
     shape = ConvShape(N=1, C=4, M=8, P=9, Q=7, R=3, S=2, stride_w=2, stride_h=3, dilation_w=4, dilation_h=5, groups=2)
     instance = written("eyeriss_like", shape)["problem"]["instance"]
