@@ -122,6 +122,12 @@ BACKENDS = (
     ),
     Backend("ONNX", "networks from ONNX files, split into ONNX files", _onnx, "pip install 'paretocut[onnx]'"),
     Backend(
+        "onnxruntime",
+        "ONNX networks on a measured edge node",
+        _package("onnxruntime", "onnxruntime"),
+        "pip install 'paretocut[onnx]'",
+    ),
+    Backend(
         "PostgreSQL",
         "Optuna studies in a database that several machines share",
         _postgresql,

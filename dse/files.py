@@ -11,7 +11,7 @@ from typing import Any
 
 from search_spaces.errors import UserError
 
-__all__ = ["make_folder", "read_json", "sync_folder", "write_atomic", "write_json", "write_text"]
+__all__ = ["make_folder", "read_json", "sync_folder", "write_atomic", "write_bytes", "write_json", "write_text"]
 
 
 def make_folder(folder: Path) -> None:
@@ -62,11 +62,15 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_text(path: Path, text: str, option: str = "--out") -> None:
-    write_atomic(path, lambda temporary: _fill(temporary, text), option)
+    write_bytes(path, text.encode(), option)
 
 
-def _fill(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
+def write_bytes(path: Path, content: bytes, option: str = "--out") -> None:
+    write_atomic(path, lambda temporary: _fill(temporary, content), option)
+
+
+def _fill(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -15,7 +15,7 @@ from dse.cli._options import AsJson, Cache, open_memo
 from dse.cli._progress import counting
 from dse.cli.networks import NETWORK, parse_shape
 from dse.console import console
-from dse.files import write_text
+from dse.files import write_bytes, write_text
 from search_spaces.errors import UserError
 
 __all__ = ["parse_share", "register"]
@@ -50,7 +50,7 @@ def profile(
     precision: Annotated[
         str | None, typer.Option(help="Stop when every median is known to this share, such as 2%.")
     ] = None,
-    threads: Annotated[int | None, typer.Option(help="Threads.", show_default="torch's choice")] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads.", show_default="torch's choice, or a core each")] = None,
     power_w: Annotated[
         float | None, typer.Option(help="Power of the computer in watts.", show_default="its sensor's, if it has one")
     ] = None,
@@ -66,7 +66,9 @@ def profile(
     cache: Cache = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure what an edge node needs for the rest of a network after every cut: median of real runs, random weights.
+    """Measure what an edge node needs for the rest of a network after every cut: the median of real runs.
+
+    torch runs a network with random weights; onnxruntime runs an ONNX file as it is.
 
     paretocut profile squeezenet1_1 --precision 2% --out here.json
 
@@ -89,10 +91,11 @@ def profile(
             useless = ", ".join(option for option, given in measuring.items() if given)
             raise UserError(f"--script measures nothing, so leave out {useless}; it is the script that takes options")
         traced = load(network, None if input_ is None else parse_shape(input_), words)
-        from evaluators.edge.measured import script as text
+        from evaluators.edge.measured import script as program
 
-        write_text(script, text(traced), "--script")
-        typer.echo(f"{script}: copy it to the board, which needs Python 3.8, torch 2.0 and torchvision; then")
+        write_bytes(script, program(traced), "--script")
+        needs = "onnx and onnxruntime" if network.endswith(".onnx") else "torch 2.0 and torchvision"
+        typer.echo(f"{script}: copy it to the board, which needs Python 3.8, {needs}; then")
         typer.echo(f"    python3 {script.name} --out board.json --device cuda")
         return
     share = parse_share(precision)
@@ -240,15 +243,17 @@ def _warn_if_unsteady(found: Mapping[str, Any]) -> None:
 
 
 def _show(found: Mapping[str, Any]) -> None:
+    from evaluators.edge.files import ran_by
+
     screen = console()
     environment = found["environment"]
     shape = "x".join(map(str, found["input"]))
     power = "not measured" if found.get("power_w") is None else f"{found['power_w']:.1f} W ({found['power_from']})"
     screen.print(f"{found['network']}, input {shape}, on {found['device']}", markup=False)
-    told = {"torch": "torch", "python": "Python", "system": "system", "power_mode": "power mode", "made": "made"}
+    told = {"python": "Python", "system": "system", "power_mode": "power mode", "made": "made"}
     facts = ", ".join(f"{label} {environment.get(key, '?')}" for key, label in told.items())
-    screen.print(f"method {found['method']}, {environment.get('threads', '?')} threads, {facts}", markup=False)
-    screen.print(f"power {power}", markup=False)
+    how = f"method {found['method']}, {environment.get('threads', '?')} threads, {ran_by(environment)}"
+    screen.print(how, facts, f"power {power}", sep="\n", markup=False)
     table = Table("cut", *_right("elements sent", "ms after it", "interquartile range", "runs", "outliers"), box=None)
     for cut in found["cuts"]:
         spread = f"{100 * cut['iqr_s'] / cut['latency_s']:.1f} %" if cut["latency_s"] else "–"
@@ -257,7 +262,7 @@ def _show(found: Mapping[str, Any]) -> None:
             escape(cut["name"]), f"{cut['elements']:,}", milliseconds, spread, str(cut["runs"]), str(cut["outliers"])
         )
     screen.print(table)
-    screen.print("measured: median of single runs, random weights, 32-bit floats; outliers lie above Q3 + 3 ranges")
+    screen.print("measured: median of single runs; outliers lie above Q3 + 3 ranges")
 
 
 def _right(*headers: str) -> list[Any]:

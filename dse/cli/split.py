@@ -32,6 +32,8 @@ def split(
     """Write head and tail of a network as torch.export programs and ONNX files, and check that they are the network.
 
     paretocut split squeezenet1_1 --cut "Fire: 2-11" --out parts/
+
+    paretocut split net.onnx --mode tensor --cut 7 --out parts/     (ONNX files only)
     """
     from search_spaces.networks import load
     from search_spaces.networks.parts import write_parts
@@ -45,12 +47,13 @@ def split(
         return
     shapes = ", ".join("x".join(map(str, shape)) for shape in found.crossing)
     typer.echo(f"{network} cut after {found.cut}: {shapes} crosses; {out}: {', '.join(found.files)}")
-    parts = " then ".join(part for part in ("head", "tail") if f"{part}.pt2" in found.files) or "no part at all"
-    typer.echo(
-        f"{parts} against the whole network: largest absolute difference {found.difference:g} in outputs of up "
-        f"to {found.largest:g} (torch.export)"
-    )
-    if found.onnx_difference is not None:
-        typer.echo(f"the same with the ONNX files, run by ONNX's reference evaluator: {found.onnx_difference:g}")
+    written = {Path(file).stem for file in found.files}
+    parts = " then ".join(part for part in ("head", "tail") if part in written) or "no part at all"
+    for difference, runner in ((found.difference, "torch.export"), (found.onnx_difference, found.onnx_runtime)):
+        if difference is not None:
+            typer.echo(
+                f"{parts} against the whole network: largest absolute difference {difference:g} in outputs of up "
+                f"to {found.largest:g} ({runner})"
+            )
     for note in found.notes:
         typer.echo(f"note: {note}")

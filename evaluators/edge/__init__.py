@@ -113,7 +113,9 @@ def measure(
     if runs < 1:
         raise UserError(f"measuring an edge node needs at least 1 run, not {runs}")
     key = {
-        **_measurement_key(network, device, measured.device_name(device), threads),
+        **_measurement_key(network, device),
+        "hardware": measured.device_name(network, device),
+        **measured.runtime(network, threads),
         "runs": runs, "method": method, "precision": precision,
     }  # fmt: skip
     found: dict[str, Any] | None = memo.get("edge-profile", key) if memo is not None else None
@@ -146,12 +148,8 @@ def _memory() -> Memo:
     return Memo(None)
 
 
-def _measurement_key(network: Network, device: str, hardware: str, threads: int | None) -> dict[str, Any]:
-    """What a measurement depends on; torch is imported here, because its version is part of it."""
-    from importlib.metadata import version
-
-    import torch
-
+def _measurement_key(network: Network, device: str) -> dict[str, Any]:
+    """What a measurement depends on, but for the computer."""
     from evaluators.memo import digest
 
     return {
@@ -162,8 +160,4 @@ def _measurement_key(network: Network, device: str, hardware: str, threads: int 
         "layers": digest([asdict(layer) for layer in network.layers]),
         "cuts": digest([[cut.name, sorted(cut.layers)] for cut in network.cuts]),
         "device": device,
-        "hardware": hardware,
-        "torch": torch.__version__,
-        "torchvision": version("torchvision"),
-        "threads": threads if threads is not None else torch.get_num_threads(),
     }

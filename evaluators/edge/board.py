@@ -2,7 +2,8 @@
 
 Edge boards ship an old Python and a vendor's torch. This module therefore needs Python 3.8, torch 2.0, torchvision
 and the standard library, nothing else; `paretocut profile --script` writes it as one file with the plan of a network
-in it: which operators (torch.fx nodes, by name) lie between which cuts.
+in it: which operators (torch.fx nodes, by name) lie between which cuts. `onnx_board` times ONNX networks with what is
+here.
 
 Method "segments" runs the network over and over and reads the clock at every cut; what follows a cut is the sum of its
 segments. What runs on its own finds its weights in the cache, which after a pass through the whole network it does not
@@ -28,6 +29,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +80,7 @@ def measure(
     import torch
 
     check(device, method, runs, threads, precision)
+    check_cuda(device)
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     try:
@@ -85,12 +88,28 @@ def measure(
             torch.manual_seed(0)
             source = torch.rand(plan["input"]).to(device)
             network = _Network(module.to(device), plan, device)
-            time_it = _segments if method == "segments" else _suffixes
-            with _Energy(device) as energy:
-                samples, warm_up = time_it(network, source, runs, precision, progress or (lambda done, total: None))
-        used = torch.get_num_threads()
+            versions = {"torch": str(torch.__version__), "torchvision": _torchvision()}
+            return timed(network, source, device, method, runs, torch.get_num_threads(), precision, progress, versions)
     finally:
         torch.set_num_threads(before)
+
+
+def timed(
+    network: Any,
+    source: Any,
+    device: str,
+    method: str,
+    runs: int,
+    threads: int,
+    precision: float | None,
+    progress: Progress | None,
+    versions: Mapping[str, str],
+) -> dict[str, Any]:
+    """The profile of a network that is made of sections as `_Network` is; `versions` are those of what runs it."""
+    plan = network.plan
+    time_it = _segments if method == "segments" else _suffixes
+    with _Energy(device) as energy:
+        samples, warm_up = time_it(network, source, runs, precision, progress or (lambda done, total: None))
     cuts = [
         dict(name=cut["name"], elements=cut["elements"], **_statistics(times))
         for cut, times in zip(plan["cuts"], samples)
@@ -106,7 +125,7 @@ def measure(
         "warm_up_runs": warm_up,
         "power_w": energy.power_w,
         "power_from": energy.source,
-        "environment": environment(used),
+        "environment": {**versions, **environment(threads)},
         "cuts": cuts,
     }
 
@@ -123,6 +142,10 @@ def check(device: str, method: str, runs: int, threads: int | None, precision: f
         raise ProfileError(f"an edge node runs on at least 1 thread, not {threads}")
     if precision is not None and not 0 < precision < 1:
         raise ProfileError(f"a precision is a share between 0 and 1, such as 0.02, not {precision:g}")
+
+
+def check_cuda(device: str) -> None:
+    """Raise ProfileError where CUDA is wanted and torch finds none."""
     if device == "cuda":
         import torch
 
@@ -153,7 +176,12 @@ def runs_of(profile: Mapping[str, Any]) -> str:
 
 
 class _Network:
-    """The operators of a module as sections between cuts."""
+    """The operators of a module as sections between cuts.
+
+    `whole_is_sections` says whether running the sections one after the other takes what the whole network does.
+    """
+
+    whole_is_sections = True
 
     def __init__(self, module: Any, plan: Plan, device: str) -> None:
         from torch import fx
@@ -203,7 +231,12 @@ class _Network:
                 if isinstance(value, torch.Tensor) and value.device.type != self.device:
                     setattr(owner, name, value.to(self.device))
 
+    def part(self, wanted: set[int]) -> _Part:
+        """Some sections as one module."""
+        return _Part(self, wanted)
+
     def synchronise(self) -> None:
+        """Wait until everything has been computed."""
         if self.cuda:
             import torch
 
@@ -271,15 +304,12 @@ def _segments(
     network: _Network, source: Any, runs: int, precision: float | None, progress: Progress
 ) -> tuple[list[list[float]], int]:
     """Per cut the seconds of what follows it, in every run; one clock reading between two sections."""
-    import torch
-
-    tails = torch.zeros(len(network.sections), len(network.plan["cuts"]), dtype=torch.float64)
-    for i, cut in enumerate(network.plan["cuts"]):
-        tails[cut["tail"], i] = 1.0
+    tails = [_ranges(cut["tail"]) for cut in network.plan["cuts"]]
+    samples: list[list[float]] = [[] for _ in tails]
     clock, sections, drops = time.perf_counter, network.sections, [section.drops for section in network.sections]
 
     def once() -> list[float]:
-        values = {network.source: source.clone()}
+        values = {network.source: _fresh(source)}
         network.synchronise()
         stamps = [clock()]
         for section, unused in zip(sections, drops):
@@ -292,20 +322,26 @@ def _segments(
             results = None
         return [after - before for before, after in zip(stamps, stamps[1:])]
 
+    def sum_up() -> None:
+        for sections_s in times[len(samples[0]) :]:
+            ends = [0.0, *accumulate(sections_s)]
+            for sums, ranges in zip(samples, tails):
+                sums.append(sum((ends[end] - ends[start] for start, end in ranges), 0.0))
+
     warm_up = max(2, runs // 100)
     for _ in range(warm_up):
         once()
-    times = []
+    times: list[list[float]] = []
     for done in range(runs):
         progress(done, runs)
         times.append(once())
         if precision and done + 1 >= LEAST_RUNS and (done + 1) % 10 == 0:
-            sums = torch.tensor(times, dtype=torch.float64) @ tails
-            if _all_tight(sums.t().tolist(), precision):
+            sum_up()
+            if _all_tight(samples, precision):
                 break
-    samples: list[list[float]] = (torch.tensor(times, dtype=torch.float64) @ tails).t().tolist()
+    sum_up()
     middles = [_quantile(sorted(sums), 0.5) for sums in samples]
-    alone = _sizes(middles)
+    alone = _sizes(middles, 0.5 if network.whole_is_sections else 1.0)
     crossing = network.values(source) if alone else {}
     few = len(times) if precision else min(runs, max(LEAST_RUNS, round(ALONE_RUNS * runs)))
     scales = {max(middles): 1.0}
@@ -322,13 +358,19 @@ def _segments(
     return samples, warm_up
 
 
-def _sizes(middles: Sequence[float]) -> list[int]:
+def _ranges(tail: Sequence[int]) -> list[tuple[int, int]]:
+    """Ascending numbers as ranges: where each starts and the number after its end."""
+    inside = set(tail)
+    return list(zip([i for i in tail if i - 1 not in inside], [i + 1 for i in tail if i + 1 not in inside]))
+
+
+def _sizes(middles: Sequence[float], largest: float = 0.5) -> list[int]:
     """The remainders that are timed on their own: one of each size, by halves of the whole, and all the short ones.
 
-    Those by halves take one pass through the whole network together.
+    The first is at most `largest` of the whole. Those by halves take one pass through the whole network together.
     """
     whole = max(middles)
-    chosen, below = [], whole / 2
+    chosen, below = [], whole * largest
     for i in sorted(range(len(middles)), key=middles.__getitem__, reverse=True):
         if 0 < middles[i] <= max(below, SHORT * whole):
             chosen.append(i)
@@ -373,7 +415,7 @@ def _alone(
     short_s: float,
 ) -> list[float]:
     """The seconds of single runs of some sections; a time below `short_s` is precise enough after the least runs."""
-    rest = _Part(network, tail)
+    rest = network.part(tail)
     times: list[float] = []
     for run in range(-warm_up, runs):
         inputs = [_fresh(crossing[node]) for node in rest.inputs]  # an operator may overwrite what it is given
@@ -436,27 +478,30 @@ def _statistics(times: Sequence[float]) -> dict[str, Any]:
 def device_name(device: str) -> str:
     """What the computer calls its processor."""
     if device == "cuda":
-        import torch
+        try:
+            import torch
 
-        return str(torch.cuda.get_device_name())
+            return str(torch.cuda.get_device_name())
+        except (ImportError, AssertionError, RuntimeError):  # another runtime may have CUDA where torch has not
+            names = _said("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
+            return names[0] if names else _text(Path("/proc/device-tree/model")).rstrip("\0") or "unknown GPU"
     lines = _text(Path("/proc/cpuinfo")).splitlines()
     models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     board = _text(Path("/proc/device-tree/model")).rstrip("\0")
     return board or (models and models[0]) or platform.processor() or platform.machine()
 
 
-def environment(threads: int) -> dict[str, Any]:
-    """Versions, machine, threads and power mode."""
-    import torch
-
+def _torchvision() -> str:
     try:
-        vision = importlib.import_module("torchvision").__version__
+        return str(importlib.import_module("torchvision").__version__)
     except Exception:  # a vendor's torch may come without one that works
-        vision = ""
+        return ""
+
+
+def environment(threads: int) -> dict[str, Any]:
+    """Machine, threads and power mode."""
     return {
         "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "torchvision": str(vision),
         "machine": platform.machine(),
         "system": platform.system() + " " + platform.release(),
         "cpus": os.cpu_count(),
@@ -467,15 +512,20 @@ def environment(threads: int) -> dict[str, Any]:
 
 
 def _power_mode() -> str:
-    try:
-        said = subprocess.run(["nvpmodel", "-q"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=10)
-        modes = [line for line in said.stdout.decode(errors="replace").splitlines() if "Power Mode" in line]
-        if modes:
-            return modes[0].split(":", 1)[1].strip()
-    except (OSError, subprocess.SubprocessError):
-        pass
+    modes = [line for line in _said("nvpmodel", "-q") if "Power Mode" in line]
+    if modes:
+        return modes[0].split(":", 1)[1].strip()
     governor = _text(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"))
     return "governor " + governor if governor else "unknown"
+
+
+def _said(*command: str) -> list[str]:
+    """The lines that a program writes; none where there is no such program."""
+    try:
+        said = subprocess.run(list(command), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=10)
+        return said.stdout.decode(errors="replace").splitlines()
+    except (OSError, subprocess.SubprocessError):
+        return []
 
 
 def _text(path: Path) -> str:
@@ -575,9 +625,12 @@ def _volts_amperes(millivolts: Path, milliamperes: Path) -> float | None:
 
 def _nvml_j() -> float | None:
     """Joules counted so far by the GPU that torch runs on; None where torch or NVML does not say which that is."""
-    import torch
+    try:
+        import torch
 
-    uuid = getattr(torch.cuda.get_device_properties(torch.cuda.current_device()), "uuid", None)  # since torch 2.5
+        uuid = getattr(torch.cuda.get_device_properties(torch.cuda.current_device()), "uuid", None)  # since torch 2.5
+    except (ImportError, AssertionError, RuntimeError):  # of a runtime that has CUDA where torch has not
+        uuid = None
     handle, count, millijoules = ctypes.c_void_p(), ctypes.c_uint(), ctypes.c_ulonglong()
     try:
         nvml = ctypes.CDLL("libnvidia-ml.so.1")
@@ -675,32 +728,17 @@ def _options(plan: Plan) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _profile(plan: Plan, given: argparse.Namespace) -> dict[str, Any]:
-    """What was measured under the options given; raises ProfileError."""
-    precision = None if given.precision is None else share(given.precision)
-    check("cpu", given.method, given.runs, given.threads, precision)  # before torch, which takes seconds
-    try:
-        torch = importlib.import_module("torch")
-    except Exception as error:
-        raise ProfileError(f"this needs torch 2.0 or newer, which cannot be imported: {_first_line(error)}") from None
-    if int(torch.__version__.split(".")[0]) < 2:
-        raise ProfileError(f"this needs torch 2.0 or newer, not {torch.__version__}")
-    check(given.device, given.method, given.runs, given.threads, precision)
-    module = build(plan["build"])
-    try:
-        found = measure(module, plan, given.device, given.method, given.runs, given.threads, precision, _line)
-    except RuntimeError as error:  # torch's own, such as memory that is used up
-        raise ProfileError(f"{plan['network']} does not run here: {_first_line(error)}") from None
-    return found if given.power_w is None else dict(found, power_w=given.power_w, power_from="given")
-
-
-def main(plan: Plan) -> None:
-    """The command line of the one-file version."""
+def main(plan: Plan, run: Callable[..., dict[str, Any]]) -> None:
+    """The command line of the version for a board; `run` measures, given the options of `measure` by position."""
     given = _options(plan)
     try:
         check_power(given.power_w)
+        precision = None if given.precision is None else share(given.precision)
+        check(given.device, given.method, given.runs, given.threads, precision)
         check_out(Path(given.out))
-        profile = _profile(plan, given)
+        profile = run(given.device, given.method, given.runs, given.threads, precision, _line)
+        if given.power_w is not None:
+            profile.update(power_w=given.power_w, power_from="given")
         write(Path(given.out), profile)
     except ProfileError as error:
         sys.stderr.write(f"{error}\n")
@@ -713,5 +751,22 @@ def main(plan: Plan) -> None:
     sys.stderr.write(f"{said}; all of it takes {1e3 * whole['latency_s']:.3f} ms (median)\n")
 
 
+def _planned(device: str, *options: Any) -> dict[str, Any]:
+    """The profile of the network that PLAN says how to build; raises ProfileError."""
+    assert PLAN is not None
+    try:
+        torch = importlib.import_module("torch")
+    except Exception as error:
+        raise ProfileError(f"this needs torch 2.0 or newer, which cannot be imported: {_first_line(error)}") from None
+    if int(torch.__version__.split(".")[0]) < 2:
+        raise ProfileError(f"this needs torch 2.0 or newer, not {torch.__version__}")
+    check_cuda(device)
+    module = build(PLAN["build"])
+    try:
+        return measure(module, PLAN, device, *options)
+    except RuntimeError as error:  # torch's own, such as memory that is used up
+        raise ProfileError(f"{PLAN['network']} does not run here: {_first_line(error)}") from None
+
+
 if __name__ == "__main__" and PLAN is not None:
-    main(PLAN)
+    main(PLAN, _planned)

@@ -14,7 +14,7 @@ from evaluators.edge.profile import EdgeProfile
 from search_spaces.errors import UserError, unknown
 from search_spaces.types import Network
 
-__all__ = ["STEADY", "differences", "edge_profile", "merge", "read", "shipped", "unsteady"]
+__all__ = ["STEADY", "differences", "edge_profile", "merge", "ran_by", "read", "shipped", "unsteady"]
 
 STEADY = 0.25
 """Up to this interquartile range, as a share of the median, single runs are called steady."""
@@ -128,15 +128,22 @@ def edge_profile(profile: Mapping[str, Any], network: Network, name: str) -> Edg
         power_w=float(power_w or 0.0),
         provenance="measured",
         notes=(
-            f"median of {_range([cut['runs'] for cut in cuts if cut['latency_s']])} runs on {profile['device']}, torch "
-            f"{environment.get('torch', '?')}, {environment.get('threads', '?')} threads, 32-bit floats, "
-            f"method {profile['method']}",
+            f"median of {_range([cut['runs'] for cut in cuts if cut['latency_s']])} runs on {profile['device']}, "
+            f"{ran_by(environment)}, {environment.get('threads', '?')} threads, method {profile['method']}",
             f"power measured by {power_from}" if power_w and power_from != "given" else
             f"power {power_w:g} W as given" if power_w else "power of the device not measured",
             f"interquartile range {100 * spread:.0f} % of the median for the largest remainder; {outliers} outliers",
         ),
         power_provenance="unknown" if not power_w else "given" if power_from == "given" else "measured",
     )  # fmt: skip
+
+
+def ran_by(environment: Mapping[str, Any]) -> str:
+    """What ran a network, and what it was run with."""
+    if "onnxruntime" in environment:
+        how = f"graph optimisation {environment.get('graph_optimisation', '?')}"
+        return f"onnxruntime {environment['onnxruntime']}, {how}, the file's own weights and types"
+    return f"torch {environment.get('torch', '?')}, random weights, 32-bit floats"
 
 
 def merge(profiles: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -149,7 +156,9 @@ def merge(profiles: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         fields = [field for field in ("network", "input", "device", "method") if first[field] != other[field]]
         ours, theirs = first["environment"], other["environment"]
         settings = [
-            name for name in ("torch", "torchvision", "threads", "power_mode") if ours.get(name) != theirs.get(name)
+            name
+            for name in ("torch", "torchvision", "onnxruntime", "graph_optimisation", "threads", "power_mode")
+            if ours.get(name) != theirs.get(name)
         ]
         told = [f"{field} ({first[field]} and {other[field]})" for field in fields]
         told += [f"{name} ({ours.get(name)} and {theirs.get(name)})" for name in settings]

@@ -3,28 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evaluators.edge import board
+from evaluators.edge import board, onnx_board
 from search_spaces.errors import UserError
+from search_spaces.networks.onnx_split import OnnxSplitter
 from search_spaces.types import Network
 
 if TYPE_CHECKING:
     from search_spaces.networks.split import Splitter
 
-__all__ = ["DEVICES", "METHODS", "device_name", "measure", "plan", "script"]
+__all__ = ["DEVICES", "METHODS", "device_name", "measure", "plan", "runtime", "script"]
 
 DEVICES, METHODS = board.DEVICES, board.METHODS
 
 
-def device_name(device: str) -> str:
-    """What the machine calls its processor; raises UserError for CUDA where there is none."""
+def device_name(network: Network, device: str) -> str:
+    """What the machine calls its processor; raises UserError where what runs the network finds no such device."""
     try:
-        board.check(device, "segments", 1, None, None)
+        _check(network, device, "segments", 1, None, None)
     except board.ProfileError as error:
-        raise UserError(str(error)) from None
+        raise UserError(_ours(error)) from None
     return board.device_name(device)
+
+
+def _check(network: Network, device: str, *options: Any) -> None:
+    board.check(device, *options)
+    if _is_onnx(network):
+        onnx_board.check_runtime(device)
+    else:
+        board.check_cuda(device)
+
+
+def runtime(network: Network, threads: int | None) -> dict[str, Any]:
+    """What runs a network here: names and versions, and how many threads it gets."""
+    if _is_onnx(network):
+        return {**onnx_board.versions(), "threads": threads or onnx_board.default_threads()}
+    import torch
+
+    versions = {"torch": torch.__version__, "torchvision": version("torchvision")}
+    return {**versions, "threads": threads if threads is not None else torch.get_num_threads()}
 
 
 def measure(
@@ -39,17 +59,20 @@ def measure(
 ) -> dict[str, Any]:
     """The profile of a network on this computer, as `board.measure` describes it: random weights, 32-bit floats.
 
-    A cut that leaves nothing takes 0 s. Raises UserError.
+    A network of an ONNX file is run by onnxruntime, with its own weights and types. A cut that leaves nothing takes
+    0 s. Raises UserError.
     """
+    options = (device, method, runs, threads, precision)
     try:
-        board.check(device, method, runs, threads, precision)
+        _check(network, *options)
         splitter, module = _splitter(network)
-        return board.measure(module, plan(network, splitter), device, method, runs, threads, precision, progress)
+        run = onnx_board.measure if _is_onnx(network) else board.measure
+        return run(module, plan(network, splitter), *options, progress)
     except board.ProfileError as error:
-        raise UserError(str(error)) from None
+        raise UserError(_ours(error)) from None
 
 
-def plan(network: Network, splitter: Splitter | None = None) -> dict[str, Any]:
+def plan(network: Network, splitter: Splitter | OnnxSplitter | None = None) -> dict[str, Any]:
     """Which operators lie between which cuts: sections in execution order, which every cut has whole or not at all."""
     splitter = splitter or _splitter(network)[0]
     segments: list[list[str]] = []
@@ -76,8 +99,14 @@ def plan(network: Network, splitter: Splitter | None = None) -> dict[str, Any]:
     }
 
 
-def script(network: Network) -> str:
-    """A Python file that profiles this network where paretocut is not: `board` with the network's plan in it."""
+def script(network: Network) -> bytes:
+    """What Python runs to profile this network where paretocut is not: `board` with the network's plan in it.
+
+    Of an ONNX network it is an archive, with the network itself and `onnx_board`.
+    """
+    if _is_onnx(network):
+        splitter, model = _splitter(network)
+        return onnx_board.archive(model, plan(network, splitter))
     from search_spaces.networks import recipe
 
     whole = {**plan(network), "build": recipe(network.name)}
@@ -85,10 +114,23 @@ def script(network: Network) -> str:
     empty = "PLAN: Plan | None = None\n"
     if source.count(empty) != 1:
         raise AssertionError("board.py must hold one empty PLAN")
-    return source.replace(empty, f"PLAN: Plan | None = {whole!r}\n")
+    return source.replace(empty, f"PLAN: Plan | None = {whole!r}\n").encode()
 
 
-def _splitter(network: Network) -> tuple[Splitter, Any]:
+def _is_onnx(network: Network) -> bool:
+    return network.name.endswith(".onnx")
+
+
+def _ours(error: board.ProfileError) -> str:
+    """A board's words, with the extra that brings what it lacks."""
+    return str(error).replace("pip install onnx onnxruntime", "pip install 'paretocut[onnx]'")
+
+
+def _splitter(network: Network) -> tuple[Splitter | OnnxSplitter, Any]:
+    """What splits a network, and the module or model that is split."""
+    if _is_onnx(network):
+        onnx_splitter = OnnxSplitter(network)
+        return onnx_splitter, onnx_splitter.prepared
     import torch
 
     from search_spaces.networks import build_module

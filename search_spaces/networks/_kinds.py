@@ -23,7 +23,8 @@ _BY_KIND = {
     "view": "flatten reshape view view_as unflatten squeeze unsqueeze getitem chunk split tensor_split unbind narrow "
     "select permute transpose swapaxes movedim t expand contiguous",
     "copy": "pad roll clone stack repeat zero_pad2d constant_pad2d channel_shuffle pixel_shuffle",
-    "identity": "dropout dropout1d dropout2d alpha_dropout feature_dropout stochastic_depth identity detach",
+    "identity": "dropout dropout1d dropout2d alpha_dropout feature_dropout stochastic_depth identity detach "
+    "quantize dequantize",
     "composite": "einsum shifted_window_attention _patch_merging_pad",
 }
 

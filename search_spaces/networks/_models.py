@@ -130,10 +130,7 @@ def build(name: str, device: str = "cpu") -> nn.Module:
     import torch
 
     if name.endswith(".onnx"):
-        raise UserError(
-            f"{name} is no torch module and cannot be run here, only costed; for this, give the network as "
-            "module:factory or as a .pt2 of torch.export"
-        )
+        raise UserError(f"{name} is an ONNX file, of which torch makes no module")
     if name.endswith(".pt2"):
         return _exported(name, source_version(name)).module().to(device)
     if is_factory(name):

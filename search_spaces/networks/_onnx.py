@@ -14,6 +14,8 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from search_spaces.errors import UserError
 from search_spaces.networks._graph import INPUT_NAME, Graph, Op, Scope, assemble, calls_from_scopes
 from search_spaces.networks._kinds import operator_kind
@@ -23,7 +25,7 @@ from search_spaces.types import INPUT, ConvShape, Tensor
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["input_shape", "read"]
+__all__ = ["Reading", "input_shape", "read", "reading"]
 
 _NAMES = {
     "Conv": "conv2d", "ConvTranspose": "conv_transpose2d", "Gemm": "linear", "MatMul": "matmul",
@@ -42,7 +44,7 @@ _NAMES = {
     "Flatten": "flatten", "Reshape": "reshape", "Squeeze": "squeeze", "Unsqueeze": "unsqueeze", "Slice": "getitem",
     "Split": "split", "Transpose": "permute", "Expand": "expand",
     "Pad": "pad", "Tile": "repeat", "DepthToSpace": "pixel_shuffle",
-    "Dropout": "dropout", "Identity": "identity",
+    "Dropout": "dropout", "Identity": "identity", "QuantizeLinear": "quantize", "DequantizeLinear": "dequantize",
 }  # fmt: skip
 """ONNX operators and what torch calls them; any other is costed as a move and reported."""
 
@@ -50,12 +52,49 @@ _SETTINGS = ("Clip", "Pad", "Resize", "Upsample", "Reshape", "Slice", "Split", "
              "Tile", "ReduceMean", "Dropout", "Pow")  # fmt: skip
 """Operators whose constant inputs are settings, neither parameters nor operands."""
 
+_DATA: Mapping[str, tuple[str, tuple[int, ...]]] = {
+    "QuantizeLinear": ("QuantizeLinear", (0,)), "DequantizeLinear": ("DequantizeLinear", (0,)),
+    "QLinearConv": ("Conv", (0, 3, 8)), "ConvInteger": ("Conv", (0, 1)),
+    "QLinearMatMul": ("MatMul", (0, 3)), "MatMulInteger": ("MatMul", (0, 1)),
+    "com.microsoft.QGemm": ("Gemm", (0, 3, 6)), "com.microsoft.FusedConv": ("Conv", (0, 1, 2, 3)),
+    "com.microsoft.FusedGemm": ("Gemm", (0, 1, 2)),
+    "com.microsoft.QLinearAdd": ("Add", (0, 3)), "com.microsoft.QLinearMul": ("Mul", (0, 3)),
+    "com.microsoft.QLinearConcat": ("Concat", tuple(range(2, 300, 3))),
+    "com.microsoft.QLinearAveragePool": ("AveragePool", (0,)),
+    "com.microsoft.QLinearGlobalAveragePool": ("GlobalAveragePool", (0,)),
+    "com.microsoft.QLinearSigmoid": ("Sigmoid", (0,)), "com.microsoft.QLinearLeakyRelu": ("LeakyRelu", (0,)),
+}  # fmt: skip
+"""Operators on whole numbers, and fused ones of onnxruntime: the plain operator, and which inputs are its own; the
+others are scales and zero points."""
+
+_READS_NO_VALUE = ("Shape", "Size")
+
 _BIG = 4096
 """Constants with more elements are weights: their values are dropped before shapes are inferred."""
 
 
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """An ONNX file for one input shape.
+
+    `model` has that input and no local functions; the values of weights in external files are not loaded. `results`
+    are for every operator of the graph the first results of the nodes that it was made of, in order, and `types` the
+    element type and shape of all tensors that inference knows.
+    """
+
+    graph: Graph
+    model: onnx.ModelProto
+    results: tuple[tuple[str, ...], ...]
+    types: Mapping[str, onnx.ValueInfoProto]
+
+
 def read(path: Path, shape: tuple[int, ...] | None, name: str) -> Graph:
-    """The operators of an ONNX file for one input shape (None: the file's own).
+    """The operators of an ONNX file for one input shape (None: the file's own); raises UserError as `reading`."""
+    return reading(path, shape, name).graph
+
+
+def reading(path: Path, shape: tuple[int, ...] | None, name: str) -> Reading:
+    """The operators of an ONNX file, and the nodes that they stand for.
 
     Raises UserError for what is no ONNX file, for several inputs or outputs, control flow, and wrong shapes.
     """
@@ -65,26 +104,35 @@ def read(path: Path, shape: tuple[int, ...] | None, name: str) -> Graph:
     source = _input(model, name)
     own = _dims(source)
     wanted = shape if shape is not None else input_shape(path, name, model)
-    sizes = _sizes(model, source.name, wanted, name, keep=own == list(wanted))
+    if own != list(wanted):
+        _resize(model, source, wanted)
     outputs = [output.name for output in model.graph.output]
     if len(outputs) != 1:
         raise UserError(f"{name} gives {len(outputs)} tensors ({', '.join(outputs)}); a network with one is needed")
-    reader = _Reader(onnx, model, source.name, wanted, sizes, name)
-    ops, scopes = reader.run()
+    types = _types(model, wanted, name)
+    model.graph.output[0].CopyFrom(types[outputs[0]])
+    reader = _Reader(onnx, model, source.name, wanted, types, name)
+    reader.run()
     if outputs[0] not in reader.made or reader.made[outputs[0]] == INPUT:
         raise UserError(f"{name}: its output {outputs[0]!r} is not computed from its input {source.name!r}")
     output = reader.made[outputs[0]]
-    used = _needed(ops, output)
-    if len(used) < len(ops):
-        place = {old: new for new, old in enumerate(used)} | {INPUT: INPUT}
-        ops, scopes = [_moved(ops[i], place) for i in used], [scopes[i] for i in used]
-        output = place[output]
-    root = calls_from_scopes(ops, scopes, output) if all(scopes) else None
+    used = _needed(reader.ops, output)
+    place = {old: new for new, old in enumerate(used)} | {INPUT: INPUT}
+    ops, items = [_moved(reader.ops[i], place) for i in used], [reader.items[i] for i in used]
+    scopes = [group[0].scope for group in items]
+    root = calls_from_scopes(ops, scopes, place[output]) if all(scopes) else None
     notes = tuple(
         f"operator {operator} (×{count}) is not known: costed as one read and write"
         for operator, count in sorted(reader.unknown.items())
     )
-    return assemble(Tensor(INPUT_NAME, tuple(wanted)), ops, output, root, notes)
+    conversions = sum(op.operator in ("quantize", "dequantize") for op in ops)
+    if conversions:
+        notes += (
+            f"quantize and dequantize (×{conversions}) are not costed: hardware for whole numbers does them in the "
+            "operators around them",
+        )
+    graph = assemble(Tensor(INPUT_NAME, tuple(wanted)), ops, place[output], root, notes)
+    return Reading(graph, model, tuple(tuple(item.gives[0] for item in group) for group in items), types)
 
 
 def input_shape(path: Path, name: str, model: onnx.ModelProto | None = None) -> tuple[int, ...]:
@@ -103,6 +151,7 @@ def input_shape(path: Path, name: str, model: onnx.ModelProto | None = None) -> 
 def _load(path: Path, name: str) -> onnx.ModelProto:
     try:
         import onnx
+        from onnx import inliner
     except ImportError:
         raise UserError(f"reading {name} needs the package onnx: pip install 'paretocut[onnx]'") from None
     try:
@@ -113,6 +162,11 @@ def _load(path: Path, name: str) -> onnx.ModelProto:
         raise UserError(f"{name} is no ONNX file: {_first_line(error)}") from None
     if not model.graph.node:
         raise UserError(f"{name} is no ONNX file, or one without operators")
+    if model.functions:
+        try:
+            model = inliner.inline_local_functions(model)
+        except Exception as error:  # it has several types of its own
+            raise UserError(f"{name} is no sound ONNX file: {_reason(error)}") from None
     for node in model.graph.node:
         if any(a.type in (a.GRAPH, a.GRAPHS) for a in node.attribute):
             raise UserError(
@@ -136,42 +190,86 @@ def _dims(value: onnx.ValueInfoProto) -> list[int | None]:
     return [dim.dim_value if dim.WhichOneof("value") == "dim_value" and dim.dim_value > 0 else None for dim in dims]
 
 
-def _sizes(
-    model: onnx.ModelProto, source: str, shape: Sequence[int], name: str, keep: bool
-) -> dict[str, tuple[int, ...]]:
-    """Shapes of all tensors, inferred by ONNX for this input; with `keep`, what the file states holds too."""
-    import onnx
-    from onnx import inliner, shape_inference
+def _resize(model: onnx.ModelProto, source: onnx.ValueInfoProto, shape: Sequence[int]) -> None:
+    """Give a model another input; what it states of other tensors was for the input before."""
+    from onnx import helper
 
-    text = "x".join(map(str, shape))
+    source.CopyFrom(helper.make_tensor_value_info(source.name, source.type.tensor_type.elem_type, list(shape)))
+    del model.graph.value_info[:]
+    for output in model.graph.output:
+        output.type.tensor_type.ClearField("shape")
+
+
+def _types(model: onnx.ModelProto, shape: Sequence[int], name: str) -> dict[str, onnx.ValueInfoProto]:
+    """Element types and shapes of all tensors but weights, inferred by ONNX."""
+    import onnx
+    from onnx import shape_inference
+
+    found: dict[str, onnx.ValueInfoProto] = {}
     try:
-        small = inliner.inline_local_functions(model) if model.functions else model
-        if small is not model:
-            model.CopyFrom(small)
         bare = onnx.ModelProto()
         bare.CopyFrom(model)
-        graph = bare.graph
-        for tensor in graph.initializer:
+        foreign = [node for node in bare.graph.node if f"{node.domain}.{node.op_type}" in _DATA]
+        for node in foreign:  # of these ONNX knows nothing; their plain operators may not take their types
+            plain, own = _DATA[f"{node.domain}.{node.op_type}"]
+            inputs = [node.input[i] for i in own if i < len(node.input)]
+            node.op_type, node.domain = plain, ""
+            del node.input[:]
+            node.input.extend(inputs)
+        for tensor in bare.graph.initializer:
             if prod(tensor.dims) > _BIG:
                 for values in ("raw_data", "float_data", "int32_data", "int64_data", "double_data", "external_data"):
                     tensor.ClearField(values)
                 tensor.data_location = onnx.TensorProto.DEFAULT
-        given = next(value for value in graph.input if value.name == source)
-        element = given.type.tensor_type.elem_type
-        given.CopyFrom(onnx.helper.make_tensor_value_info(source, element, list(shape)))
-        if not keep:
-            del graph.value_info[:]
-            for output in graph.output:
-                output.type.tensor_type.ClearField("shape")
-        inferred = shape_inference.infer_shapes(bare, check_type=True, strict_mode=True, data_prop=True).graph
+        while True:
+            inferred = shape_inference.infer_shapes(
+                bare, check_type=not foreign, strict_mode=True, data_prop=True
+            ).graph
+            found |= {value.name: value for value in (*inferred.input, *inferred.value_info, *inferred.output)}
+            if not _compute_sizes(bare, found):
+                return found
     except Exception as error:  # inference has several types of its own
+        text = "x".join(map(str, shape))
         raise UserError(f"{name} does not take an input of {text}: {_reason(error)}") from None
-    sizes = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
-    for value in (*inferred.input, *inferred.value_info, *inferred.output):
-        dims = _dims(value)
-        if value.type.tensor_type.HasField("shape") and None not in dims:
-            sizes[value.name] = tuple(size for size in dims if size is not None)
-    return sizes
+
+
+def _compute_sizes(model: onnx.ModelProto, types: dict[str, onnx.ValueInfoProto]) -> bool:
+    """Write in what is computed from sizes and constants alone, where inference knew too little; whether any was."""
+    from onnx import helper, numpy_helper
+    from onnx.reference import ReferenceEvaluator
+
+    graph = model.graph
+    if all(_is_known(types.get(tensor)) for node in graph.node for tensor in node.output if tensor):
+        return False
+    opsets = {opset.domain: opset.version for opset in model.opset_import}
+    held = {t.name: numpy_helper.to_array(t) for t in graph.initializer if prod(t.dims) <= _BIG}
+    before, left = len(held), []
+    for node in graph.node:
+        results: Sequence[Any] | None = None
+        if node.op_type in _READS_NO_VALUE:
+            if _is_known(types.get(node.input[0])):
+                sizes = [size or 0 for size in _dims(types[node.input[0]])]
+                limits = {attribute.name: attribute.i for attribute in node.attribute}
+                part = sizes[limits.get("start", 0) : limits.get("end")]
+                results = [np.array(part if node.op_type == "Shape" else prod(sizes), np.int64)]
+        elif node.domain in ("", "ai.onnx") and all(tensor in held for tensor in node.input if tensor):
+            feeds = {tensor: held[tensor] for tensor in node.input if tensor}
+            results = ReferenceEvaluator(node, opsets=opsets).run(None, feeds)  # type: ignore[assignment]
+        if results is None or any(np.size(value) > _BIG for value in results):
+            left.append(node)
+            continue
+        for tensor, value in zip(node.output, results, strict=True):
+            held[tensor] = np.asarray(value)
+            graph.initializer.append(numpy_helper.from_array(held[tensor], tensor))
+            element = helper.np_dtype_to_tensor_dtype(held[tensor].dtype)
+            types[tensor] = helper.make_tensor_value_info(tensor, element, held[tensor].shape)
+    del graph.node[:]
+    graph.node.extend(left)
+    return len(held) > before
+
+
+def _is_known(value: onnx.ValueInfoProto | None) -> bool:
+    return value is not None and value.type.tensor_type.HasField("shape") and None not in _dims(value)
 
 
 @dataclass(frozen=True)
@@ -189,22 +287,26 @@ class _Item:
 class _Reader:
     def __init__(
         self, onnx_: Any, model: onnx.ModelProto, source: str, shape: Sequence[int],
-        sizes: dict[str, tuple[int, ...]], name: str,
+        types: Mapping[str, onnx.ValueInfoProto], name: str,
     ) -> None:  # fmt: skip
         self.onnx = onnx_
         self.name = name
         self.graph = model.graph
         self.shape = tuple(shape)
-        self.sizes = sizes | {source: self.shape}
+        self.sizes = {tensor.name: tuple(tensor.dims) for tensor in self.graph.initializer}
+        for tensor, stated in types.items():
+            if _is_known(stated):
+                self.sizes[tensor] = tuple(size or 0 for size in _dims(stated))
+        self.sizes[source] = self.shape
         self.made: dict[str, int] = {source: INPUT}  # the operator that gives a tensor which depends on the input
         self.weights = {tensor.name: tensor for tensor in self.graph.initializer}
         self.constants: dict[str, _Item] = {}  # what gives a tensor that does not depend on the input
         self.ops: list[Op] = []
-        self.scopes: list[Scope] = []
+        self.items: list[tuple[_Item, ...]] = []  # what each operator was made of
         self.unknown: Counter[str] = Counter()
         self.counted: set[str] = set()
 
-    def run(self) -> tuple[list[Op], list[Scope]]:
+    def run(self) -> None:
         waiting = list(self._items())
         self.readers = Counter(tensor for item in waiting for tensor in item.reads)
         self.readers.update(output.name for output in self.graph.output)
@@ -219,11 +321,18 @@ class _Reader:
                 fused[item.gives[0]] = pair
         skipped = {pair.gives[0] for pair in fused.values()}
         for item in waiting:
-            if item.kind == "Shape" or not any(tensor in self.made for tensor in item.reads):
-                self.constants |= dict.fromkeys(item.gives, item)
+            if item.kind in _READS_NO_VALUE or not any(tensor in self.made for tensor in item.reads):
+                self.constants |= dict.fromkeys(item.gives, self._plain(item))
             elif item.gives[0] not in skipped:
-                self._add(item, fused.get(item.gives[0]))
-        return self.ops, self.scopes
+                self._add(self._plain(item), fused.get(item.gives[0]))
+
+    def _plain(self, item: _Item) -> _Item:
+        """An operator on whole numbers as the plain one, without the scales and zero points that are constants."""
+        if item.kind not in _DATA:
+            return item
+        kind, own = _DATA[item.kind]
+        reads = tuple(tensor for i, tensor in enumerate(item.reads) if i in own or tensor in self.made)
+        return replace(item, kind=kind, reads=reads)
 
     def _items(self) -> Iterator[_Item]:
         for node in self.graph.node:
@@ -258,7 +367,8 @@ class _Reader:
 
     def _add(self, item: _Item, pair: _Item | None) -> None:
         result = item.gives[0] if pair is None else pair.gives[0]
-        shapes = [self._size(tensor) for tensor in (item.gives if item.kind == "Split" else (result,))]
+        others = [t for t in item.gives[1:] if item.kind == "Split" or self.readers[t]] if pair is None else []
+        shapes = [self._size(tensor) for tensor in (result, *others)]
         active = tuple(dict.fromkeys(self.made[tensor] for tensor in item.reads if tensor in self.made))
         operator, kind = operator_kind(_NAMES.get(item.kind, item.kind))
         shape = self._products(item, shapes[0]) if kind in ("conv", "linear", "matmul") else None
@@ -292,7 +402,7 @@ class _Reader:
         )
         self.made |= dict.fromkeys((*item.gives, result), len(self.ops))
         self.ops.append(own)
-        self.scopes.append(item.scope)
+        self.items.append((item,) if pair is None else (item, pair))
 
     def _size(self, tensor: str) -> tuple[int, ...]:
         if tensor not in self.sizes and tensor in self.constants:
@@ -372,7 +482,7 @@ class _Reader:
                 self.counted.add(tensor)
                 size = prod(self.weights[tensor].dims)
                 total += size if self.weights[tensor].dims else 0
-            elif tensor in self.constants and self.constants[tensor].kind != "Shape":
+            elif tensor in self.constants and self.constants[tensor].kind not in _READS_NO_VALUE:
                 waiting += self.constants[tensor].reads
         return total
 

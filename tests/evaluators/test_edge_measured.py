@@ -96,7 +96,7 @@ def test_what_follows_a_cut_is_the_sum_of_its_sections(network: Network, monkeyp
     """With a clock that advances by 1, 2, 4, … per reading, every sum of sections is known."""
     readings = iter(float(2**n) for n in range(1000))
     monkeypatch.setattr(board.time, "perf_counter", lambda: next(readings))
-    monkeypatch.setattr(board, "_sizes", lambda middles: [])
+    monkeypatch.setattr(board, "_sizes", lambda middles, largest: [])
     sections = board._Network(build_module("lenet5"), plan(network), "cpu")
     samples, warm_up = board._segments(sections, torch.rand(1, 1, 32, 32), 1, None, lambda done, total: None)
     n = len(network.cuts) - 1
@@ -260,7 +260,7 @@ def test_the_script_imports_nothing_but_the_standard_library_and_torch(network: 
 def test_the_script_runs_where_everything_else_is_blocked(tmp_path: Path) -> None:
     """In a process that refuses every other package; the result is a profile of this network."""
     network = load("squeezenet1_1", (1, 3, 35, 35))
-    (tmp_path / "there.py").write_text(script(network))
+    (tmp_path / "there.py").write_bytes(script(network))
     blocked = STUB + "import runpy; sys.argv = ['there.py', '--runs', '2', '--threads', '1', '--out', 'b.json']\n"
     blocked += "runpy.run_path('there.py', run_name='__main__')\n"
     blocked = blocked.replace('"numpy", ', "")  # torch itself may want it
@@ -277,7 +277,7 @@ def test_the_script_runs_where_everything_else_is_blocked(tmp_path: Path) -> Non
 @pytest.mark.skipif(not OLD_PYTHONS, reason="no Python 3.8 in ~/.pyenv/versions")
 def test_the_script_loads_and_answers_on_python_3_8(tmp_path: Path) -> None:
     """Without torch it can measure nothing; its options, errors and statistics need none."""
-    (tmp_path / "there.py").write_text(script(load("squeezenet1_1", (1, 3, 35, 35))))
+    (tmp_path / "there.py").write_bytes(script(load("squeezenet1_1", (1, 3, 35, 35))))
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         code = STUB + f"import runpy; sys.argv = ['there.py', *{arguments!r}]\n"
@@ -348,6 +348,7 @@ def test_what_runs_out_on_the_board_and_ctrl_c_are_one_line(
     monkeypatch.setattr(sys, "argv", ["there.py", "--runs", "1", "--out", str(tmp_path / "b.json")])
     monkeypatch.setattr(board, "build", lambda recipe: build_module("lenet5"))
     whole = {**plan(network), "build": {}}
+    monkeypatch.setattr(board, "PLAN", whole)
     for raised, status, words in (
         (RuntimeError("out of memory\nmore"), 2, "lenet5 does not run here: out of memory\n"),
         (KeyboardInterrupt(), 130, "\nstopped, nothing was written\n"),
@@ -358,7 +359,7 @@ def test_what_runs_out_on_the_board_and_ctrl_c_are_one_line(
 
         monkeypatch.setattr(board, "_segments", fails)
         with pytest.raises(SystemExit) as stopped:
-            board.main(whole)
+            board.main(whole, board._planned)
         assert (stopped.value.code, capsys.readouterr().err) == (status, words)
         assert not list(tmp_path.glob("b.json*"))
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
-import onnx
 import pytest
 import torch
-from onnx import TensorProto, helper
+from onnx import helper
 from torch import nn
 
 from search_spaces.errors import UserError
@@ -20,6 +18,7 @@ from search_spaces.networks._kinds import operator_kind
 from search_spaces.networks._operators import lower
 from search_spaces.networks.split import Splitter
 from search_spaces.types import Cut, Layer, Network
+from tests.search_spaces.networks.exports import NODE, export, onnx_file
 from tests.search_spaces.networks.tiny import traced
 
 FAMILIES = {
@@ -122,37 +121,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def onnx_file(
-    path: Path,
-    nodes: list[onnx.NodeProto],
-    inputs: dict[str, list[int | str]],
-    outputs: list[str],
-    weights: dict[str, list[int]] | None = None,
-    constants: dict[str, list[int]] | None = None,
-    stated: dict[str, list[int]] | None = None,
-) -> str:
-    def value(name: str, shape: list[int | str] | None) -> onnx.ValueInfoProto:
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-
-    held = [
-        helper.make_tensor(name, TensorProto.FLOAT, dims, torch.zeros(dims).flatten())
-        for name, dims in (weights or {}).items()
-    ]
-    held += [
-        helper.make_tensor(name, TensorProto.INT64, [len(values)], values) for name, values in (constants or {}).items()
-    ]
-    graph = helper.make_graph(
-        nodes, "by hand", [value(*item) for item in inputs.items()], [value(name, None) for name in outputs], held,
-        value_info=[value(name, list(shape)) for name, shape in (stated or {}).items()],
-    )  # fmt: skip
-    opsets = [helper.make_opsetid("", 20), helper.make_opsetid("my.domain", 1)]
-    path.write_bytes(helper.make_model(graph, opset_imports=opsets).SerializeToString())
-    return str(path)
-
-
-NODE = helper.make_node
-
-
 def comparable(layers: tuple[Layer, ...]) -> list[tuple[object, ...]]:
     """Layers without names and parameters, and without what an export folds away."""
     kinds = [operator_kind(layer.operator)[1] for layer in layers]
@@ -167,12 +135,6 @@ def sends(cuts: tuple[Cut, ...], network: Network) -> list[tuple[object, ...]]:
     return [(cut.elements, network.macs_before(cut)) for cut in cuts]
 
 
-def export(name: str, path: Path, shape: tuple[int, ...], dynamo: bool) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporters' own about versions to come
-        torch.onnx.export(build_module(name), (torch.rand(shape),), path, dynamo=dynamo, verbose=False)
-
-
 def same_in_all_modes(from_file: str, original: str, shape: tuple[int, ...]) -> None:
     for mode in ("tensor", "frontier"):
         ours, theirs = (load(name, shape, mode) for name in (from_file, original))  # type: ignore[arg-type]
@@ -182,7 +144,7 @@ def same_in_all_modes(from_file: str, original: str, shape: tuple[int, ...]) -> 
 
 @pytest.mark.parametrize("name", QUICK)
 def test_an_onnx_file_has_the_layers_and_cuts_of_its_torch_model(name: str, tmp_path: Path) -> None:
-    export(name, tmp_path / "net.onnx", FAMILIES[name], dynamo=False)
+    export(build_module(name), tmp_path / "net.onnx", FAMILIES[name], dynamo=False)
     same_in_all_modes(str(tmp_path / "net.onnx"), name, FAMILIES[name])
     with pytest.raises(UserError, match="says nothing about modules"):
         load(str(tmp_path / "net.onnx"))
@@ -192,7 +154,7 @@ def test_an_onnx_file_has_the_layers_and_cuts_of_its_torch_model(name: str, tmp_
 @pytest.mark.parametrize("dynamo", [True, False])
 @pytest.mark.parametrize("name", FAMILIES)
 def test_ten_families_are_the_same_from_onnx(name: str, dynamo: bool, tmp_path: Path) -> None:
-    export(name, tmp_path / "net.onnx", FAMILIES[name], dynamo)
+    export(build_module(name), tmp_path / "net.onnx", FAMILIES[name], dynamo)
     same_in_all_modes(str(tmp_path / "net.onnx"), name, FAMILIES[name])
 
 
@@ -207,10 +169,8 @@ def test_convolutions_over_one_dimension_and_transposed_ones_are_the_same_from_o
         (1, 4, 7, 9): nn.Sequential(nn.ConvTranspose2d(4, 6, (2, 3), 2, 1, (0, 1), groups=2), nn.ReLU()),
     }
     for shape, module in modules.items():
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the exporters' own about versions to come
-            torch.onnx.export(module.eval(), (torch.rand(shape),), tmp_path / "n.onnx", dynamo=dynamo, verbose=False)
-        ours, theirs = load(str(tmp_path / "n.onnx"), None, "tensor"), lower(traced(module, shape))
+        file = export(module, tmp_path / "n.onnx", shape, dynamo)
+        ours, theirs = load(file, None, "tensor"), lower(traced(module, shape))
         assert comparable(ours.layers) == comparable(theirs.layers)
         assert [layer.operator for layer in ours.layers] == [layer.operator for layer in theirs.layers]
         assert not ours.notes and {layer.cost for layer in ours.layers} == {"mac", "free"}
@@ -219,7 +179,7 @@ def test_convolutions_over_one_dimension_and_transposed_ones_are_the_same_from_o
 def test_an_onnx_file_that_keeps_scopes_has_blocks(tmp_path: Path) -> None:
     """SqueezeNet has no batch norm; after its dropout, which no export keeps, modules have another number."""
     shape = (1, 3, 64, 64)
-    export("squeezenet1_1", tmp_path / "net.onnx", shape, dynamo=True)
+    export(build_module("squeezenet1_1"), tmp_path / "net.onnx", shape, dynamo=True)
     ours, theirs = load(str(tmp_path / "net.onnx"), shape), load("squeezenet1_1", shape)
     assert [cut.elements for cut in ours.cuts] == [cut.elements for cut in theirs.cuts]
     names = [[cut.name for cut in network.cuts] for network in (ours, theirs)]
@@ -459,9 +419,9 @@ def test_onnx_files_that_cannot_be_cut_say_why(case: int, tmp_path: Path) -> Non
     assert words in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_an_onnx_file_is_not_run(tmp_path: Path) -> None:
+def test_torch_makes_no_module_of_an_onnx_file(tmp_path: Path) -> None:
     file = onnx_file(tmp_path / "net.onnx", [NODE("Relu", ["x"], ["y"])], {"x": [1, 4]}, ["y"])
-    with pytest.raises(UserError, match="is no torch module and cannot be run here"):
+    with pytest.raises(UserError, match="is an ONNX file, of which torch makes no module"):
         build_module(file)
 
 
