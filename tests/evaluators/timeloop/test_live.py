@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 from pathlib import Path
 
 import pytest
 
 from dse.judges import Asked, model_rows
-from evaluators.mapper.counts import count
+from evaluators.components import dram_access_pj
+from evaluators.mapper.counts import count, energies_pj, overflow
+from evaluators.mapper.energy import price
+from evaluators.mapper.mapping import Mapping, concrete
 from evaluators.mapper.mapspace import mapspace
 from evaluators.mapper.recorded import read
 from evaluators.mapper.result import best_mappings
@@ -16,8 +20,10 @@ from evaluators.memo import Memo
 from evaluators.sensor import SensorSettings
 from evaluators.timeloop import Searched, SearchSettings, Timeloop, TimeloopError
 from evaluators.timeloop.evaluate import MAPPER
+from evaluators.timeloop.output import Output
 from evaluators.timeloop.process import Job, Run, run_all
 from search_spaces import accelerators
+from search_spaces.accelerators import Architecture
 from search_spaces.errors import IllegalDesign
 from search_spaces.types import ConvShape
 from tests.reference import recorded as recorded_figures
@@ -46,15 +52,68 @@ def test_its_model_counts_our_mappings_as_we_do(accelerator: str, shape: ConvSha
     architecture = accelerators.build(accelerator)
     for mapped in best_mappings(shape, architecture, memo, metric="pareto")[:4]:
         (theirs,) = Timeloop(memo).model([(shape, architecture, mapped.mapping)])
-        assert not isinstance(theirs, IllegalDesign), theirs
-        ours = count(architecture, shape, mapped.mapping)
-        assert (theirs.compute_cycles, theirs.macs) == (ours.compute_cycles, ours.macs)
-        assert abs(theirs.cycles - ours.cycles) <= 1
-        assert theirs.energy_pj == pytest.approx(mapped.energy_j * 1e12, rel=1e-9)
-        for level, counted in zip(theirs.levels, ours.levels, strict=True):
-            for name in ("reads", "fills", "updates"):
-                words = tuple(getattr(counted.tensors[t], name) if t in counted.tensors else 0 for t in "WIO")
-                assert getattr(level, name) == words, (level.name, name)
+        _counts_as_we_do(theirs, shape, architecture, mapped.mapping)
+        assert isinstance(theirs, Output) and theirs.energy_pj == pytest.approx(mapped.energy_j * 1e12, rel=1e-9)
+
+
+def _counts_as_we_do(
+    theirs: Output | IllegalDesign, shape: ConvShape, architecture: Architecture, mapping: Mapping
+) -> None:
+    assert not isinstance(theirs, IllegalDesign), theirs
+    ours = count(architecture, shape, mapping)
+    assert (theirs.compute_cycles, theirs.macs) == (ours.compute_cycles, ours.macs)
+    assert abs(theirs.cycles - ours.cycles) <= 1
+    priced = price(architecture)
+    dram_pj = dram_access_pj(priced.dram, "lpddr4")
+    reads, writes = [*priced.read_pj[:-1], dram_pj], [*priced.write_pj[:-1], dram_pj]
+    energies = energies_pj(ours, concrete(architecture, mapping), reads, writes, list(priced.clusters))
+    for level, counted, pj in zip(theirs.levels, ours.levels, energies, strict=True):
+        for name in ("reads", "fills", "updates"):
+            words = tuple(getattr(counted.tensors[t], name) if t in counted.tensors else 0 for t in "WIO")
+            assert getattr(level, name) == words, (level.name, name)
+        assert level.energy_pj == pytest.approx(pj, rel=1e-9), level.name
+        assert not counted.tensors or level.instances_used == counted.instances_used, level.name
+
+
+SIZES = {
+    "pe_cols": (2, 4, 7, 8, 12, 16), "pe_rows": (2, 3, 4, 8, 12), "glb_kib": (32, 50, 64, 128, 256),
+    "input_buffer_scale": (0.5, 1, 2), "weight_buffer_scale": (0.5, 1, 2), "accum_buffer_scale": (0.5, 1, 2),
+}  # fmt: skip
+BOUNDS = {
+    "N": (1, 1, 2, 3), "C": (1, 3, 4, 12, 16, 21, 64), "M": (1, 2, 8, 20, 24, 96), "P": (1, 4, 7, 13, 28, 56),
+    "Q": (1, 3, 8, 14, 55), "R": (1, 1, 2, 3, 5, 7), "S": (1, 1, 2, 3, 4, 7),
+    "stride_w": (1, 1, 2, 3), "stride_h": (1, 1, 2, 4), "dilation_w": (1, 1, 2, 6), "dilation_h": (1, 1, 3),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("accelerator", accelerators.names())
+def test_its_model_counts_random_mappings_as_we_do_and_rejects_the_same(accelerator: str, memo: Memo) -> None:
+    """Any layers, template sizes and factors that the mesh has room for: half of them searched for one that fits."""
+    dice = random.Random(accelerator)
+    cases = []
+    while len(cases) < 60:
+        shape = ConvShape(**{name: dice.choice(values) for name, values in BOUNDS.items()})
+        try:
+            architecture = accelerators.build(accelerator, {name: dice.choice(of) for name, of in SIZES.items()})
+            price(architecture)
+            space = dice.choice(mapspace(architecture, shape).variants)
+        except IllegalDesign:
+            continue
+        for _ in range(dice.choice((1, 50))):
+            rows = {dim: dice.randrange(len(factors)) for dim, factors in space.factors.items()}
+            mapping = space.mapping(rows, dice.randrange(len(space.orders)))
+            why = overflow(architecture, shape, mapping)
+            if why is None:
+                break
+        if why is None or "mesh" not in why:
+            cases.append((shape, architecture, mapping, why))
+    answers = Timeloop(memo).model([case[:3] for case in cases], workers=2)
+    for theirs, (shape, architecture, mapping, why) in zip(answers, cases, strict=True):
+        if why is not None:
+            assert isinstance(theirs, IllegalDesign), (why, shape, mapping.to_text())
+        else:
+            _counts_as_we_do(theirs, shape, architecture, mapping)
+    assert sum(why is None for *_, why in cases) >= 20
 
 
 @pytest.mark.parametrize("accelerator", accelerators.names())
