@@ -7,8 +7,8 @@ Accelergy's CACTI plug-in. All dynamic energies are those of a 5 ns clock at the
 An SRAM outside its table is refused. A register file's closed form is taken at any depth; its area counts the cells of
 one word and a term per row (log2(depth) / 32 × 70 µm²), which is small for deep files.
 
-`sram_45nm.csv` begins at 1 KiB and was recorded elsewhere; `sram_tiny_45nm.csv`, arrays of one bank from 64 bytes, and
-`sram_40nm.csv` were made with the same CACTI 7, asked as Accelergy 0.4's plug-in asks it (it repeats rows of
+`sram_45nm.csv` begins at 1 KiB and was recorded elsewhere; `sram_tiny_45nm.csv`, arrays of one bank from 64 bytes,
+and `sram_40nm.csv` were made with the same CACTI 7, asked as Accelergy 0.4's plug-in asks it (it repeats rows of
 `sram_45nm.csv` to the last digit). That plug-in has no arrays smaller than 64 words of 4 bytes, so the tiny ones are
 as large as those.
 """

@@ -209,6 +209,8 @@ def _from_row(number: int, row: Mapping[str, str]) -> Recorded:
     parameters: dict[str, KnobValue] = {
         knob: float(row[column]) * unit for column, (knob, unit) in KNOBS.items() if row.get(column)
     }
+    if row.get("variant") and not parameters:
+        raise ValueError(f"no size of variant {row['variant']!r}: {', '.join(KNOBS)}")
     if row.get("n_pe"):
         parameters["pe_rows"] = 1
     return Recorded(

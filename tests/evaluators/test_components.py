@@ -109,7 +109,7 @@ def test_an_sram_below_1_kib_is_in_the_table_too() -> None:
     assert [f.provenance for f in (spad, smaller, between, one_kib)] == ["table", "table", "interpolated", "table"]
 
 
-# width, depth, read and write pJ: what Accelergy 0.4 charges an SRAM below 1 KiB at 45 nm, recorded elsewhere
+# width, depth, read and write pJ: what Accelergy 0.4 charges small SRAM at 45 nm, recorded elsewhere
 TINY = [
     (8, 64, 0.533213, 0.59359),
     (16, 64, 0.613664, 0.847378),
@@ -117,6 +117,7 @@ TINY = [
     (32, 192, 1.35544, 2.07194),
     (64, 64, 1.67141, 2.83219),
     (64, 16, 1.67141, 2.83219),
+    (64, 192, 2.24487, 5.80697),
 ]
 
 
@@ -187,6 +188,27 @@ def test_tool_energies_are_those_behind_the_recorded_runs() -> None:
         for level, found in zip(priced.architecture.levels, priced.levels, strict=True):
             if level.name in known:
                 assert found.read_pj == known[level.name], level.name
+
+
+# words, read and write pJ, µm²: Accelergy 0.4's tables of the tool's template with other depths; the first by its rule
+# for less than 64 bytes, the row of a register file
+SCRATCHPADS = [
+    (16, 0.25083, 0.25083, 414.68),
+    (64, 0.662464, 0.896178, 2319.32),
+    (192, 0.727133, 1.08538, 3087.39),
+    (256, 0.87788, 1.36067, 4118.55),
+    (1024, 2.37552, 2.21287, 15008.2),
+]
+
+
+@pytest.mark.parametrize(("words", "read_pj", "write_pj", "area"), SCRATCHPADS)
+def test_the_tool_charges_a_scratchpad_of_any_depth_as_accelergy_does(
+    words: int, read_pj: float, write_pj: float, area: float
+) -> None:
+    architecture = accelerators.build("simple_output_stationary", {"pe_spad_words": words})
+    found = price(architecture, "timeloop-be27768").levels[3]
+    assert (found.read_pj, found.write_pj) == (read_pj, write_pj)
+    assert found.area_um2 == pytest.approx(area, rel=1e-6)
 
 
 def test_40_nm_arrays_are_those_of_the_tool() -> None:

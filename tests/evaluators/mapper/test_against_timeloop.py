@@ -115,6 +115,7 @@ def test_figures_of_a_grouped_layer_may_be_of_all_groups(tmp_path: Path) -> None
         ({"mapping": "DRAM [ Weights:1 (1) ]\n| for P in [0:55,3)"}, "line 2 is no run of a mapper: .* not a loop"),
         ({"cycles": ""}, "line 2 is no run of a mapper"),
         ({"acc_DRAM": '{"reads": [1, 2]}'}, "line 2 is no run of a mapper"),
+        ({"variant": "eyeriss_8_8"}, "line 2 is no run of a mapper: .* no size of variant 'eyeriss_8_8': pe_x, pe_y"),
         ({"acc": "tpu"}, "no accelerator 'tpu'"),
         ({"acc": "gemmini_like", "glb_banks": ""}, "line 2: gemmini_like has no level 'shared_glb'"),
     ],
