@@ -37,7 +37,7 @@ _METRICS = ("edp", "delay", "energy")
 _OURS = ("timeloop", None)
 """What `simulator` says of a node that can be imported."""
 
-_SIZES: dict[str, dict[str, KnobValue]] = {
+_SIZES: dict[str, Mapping[str, KnobValue]] = {
     name: {
         "pe_cols": pe_cols,
         "pe_rows": pe_rows,
@@ -103,7 +103,7 @@ class Imported:
     mapping: str
     link: str
     edge: str
-    knobs: dict[str, KnobValue] = field(default_factory=dict)
+    knobs: Mapping[str, KnobValue] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     max_cut_elements: int | None = None
     max_memory_bytes: int | None = None
@@ -420,9 +420,15 @@ def _edge(top: _Section, others: list[_Section], settings: dict[str, Any], notes
         notes.append(f"the file has no edge node; {default} stands in")
         return default
     try:
-        accelerator, clock_mhz = _accelerator(_simulator(others[0]), notes)
-        name = f"accelerator:{accelerator},clock_mhz={clock_mhz:g}"
+        simulator = _simulator(others[0])
+        accelerator, clock_mhz = _accelerator(simulator, notes)
+        parameters = {"clock_mhz": f"{clock_mhz:g}", **_SIZES.get(str(simulator.get("accelerator")), {})}
+        name = ",".join([f"accelerator:{accelerator}", *(f"{knob}={value}" for knob, value in parameters.items())])
         edge.check_name(name)
+        notes.append(
+            "CNNParted's energy is that of all nodes, here it is the sensor's; for theirs write "
+            'objectives=("total_energy_j", "latency_s") into the StudySpec'
+        )
     except UserError as error:
         why = str(error).partition(";")[0]
         notes.append(f"{others[0].path} cannot be the edge node ({why}); {default} stands in")
@@ -482,7 +488,7 @@ def script_text(found: Imported, name: str) -> str:
     """The study as a script; `name` is the script's own."""
     from search_spaces import accelerators
 
-    sizes = accelerators.defaults(found.accelerator) | found.knobs
+    sizes = {**accelerators.defaults(found.accelerator), **found.knobs}
     clock = int(found.clock_mhz) if found.clock_mhz == int(found.clock_mhz) else found.clock_mhz
     knobs: dict[str, str] = {}
     if found.max_cut_elements is not None:

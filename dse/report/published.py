@@ -26,6 +26,9 @@ def published_table(rows: Sequence[Beside] | Sequence[BesideSystem], source: str
 _NAMED = 2
 """Cuts that are named in a row; of more, how many there are."""
 
+_ROWS = 40
+"""Rows of a table of systems on the screen; --json has them all."""
+
 
 def _systems_table(rows: Sequence[BesideSystem], source: str, folder: str) -> RenderableType:
     """Ours is the front's design with the least energy that is no slower."""
@@ -33,7 +36,8 @@ def _systems_table(rows: Sequence[BesideSystem], source: str, folder: str) -> Re
     table.add_column("cut after", overflow="fold")
     for heading in ("published\nlatency ms", "\nenergy mJ", "ours, as fast\nenergy mJ", "beaten by\nour front"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for row in rows:
+    fastest_first = sorted(rows, key=lambda row: row.point.latency_s)
+    for row in fastest_first[:_ROWS]:
         cuts = row.point.cuts
         table.add_row(
             ", ".join(cuts) or "–" if len(cuts) <= _NAMED else f"{len(cuts)} cuts",
@@ -41,7 +45,9 @@ def _systems_table(rows: Sequence[BesideSystem], source: str, folder: str) -> Re
             "–" if row.energy_j is None else f"{row.energy_j * 1e3:.4g}",
             "yes" if row.beaten else "no",
         )
+    more = (f"{len(rows) - _ROWS} slower ones are not shown; --json has them all",) if len(rows) > _ROWS else ()
     notes = (
+        *more,
         f"{sum(row.beaten for row in rows)} of {len(rows)} published systems are beaten by a design of {folder} in "
         "energy of both nodes and the link, and latency; such a table names no network: see that it is the same",
         "ours: the least total_energy_j among the front's designs that are no slower; – where none is",

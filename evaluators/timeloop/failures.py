@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,13 +52,21 @@ def failure(
 ) -> TimeloopError:
     """The error for a run that failed; `status` None means that it was stopped at its time limit."""
     ended = "was stopped" if status is None else _ended(status)
-    cause = because or cause_of(log) or "unknown to us: see the log"
+    cause = because or cause_of(log) or ("the disk is full" if _is_full(folder) else "unknown to us: see the log")
     lines = last_lines(log)
     return TimeloopError(
         f"{Path(tool).name} {ended} on {what}: {cause}; inputs and log in {folder}; "
         f"repeat with: cd {shlex.quote(str(folder))} && {shlex.join(argv)}; "
         + (f"its log ends: {' | '.join(lines)}" if lines else "its log is empty")
     )
+
+
+def _is_full(folder: Path) -> bool:
+    """Whether the results of a run (some 100 kB) had no room: the tool aborts without a word of it."""
+    try:
+        return shutil.disk_usage(folder).free < 2**17
+    except OSError:
+        return False
 
 
 def _ended(status: int) -> str:

@@ -14,6 +14,7 @@ import yaml
 from dse.cnnparted import read_config, script_text
 from dse.published import PublishedPoint, PublishedSystem, read_published
 from dse.run import run_study
+from evaluators.edge import accelerator as edge_accelerator
 from evaluators.memo import Memo
 from search_spaces import accelerators
 from search_spaces.errors import UserError
@@ -169,10 +170,14 @@ def test_the_first_node_of_timeloop_is_the_sensor(tmp_path: Path) -> None:
 )
 def test_its_other_accelerators_have_their_sizes(name: str, words: tuple[int, ...], tmp_path: Path) -> None:
     data = json.loads(json.dumps(FORMS["workload of one network (2024)"]))
-    data["components"][0]["timeloop"]["accelerator"] = name
+    for node in (0, 2):
+        data["components"][node]["timeloop"]["accelerator"] = name
     found = read_config(written(tmp_path, data))
     built = accelerators.build("eyeriss_like", found.knobs)
     assert tuple(level.words for level in built.levels[:3]) == words
+    at_the_edge, parameters, clock_mhz, _ = edge_accelerator.parse(found.edge.removeprefix("accelerator:"))
+    assert (accelerators.build(at_the_edge, parameters), clock_mhz) == (built, 500.0)
+    assert any("total_energy_j" in note for note in found.notes)
     assert f"accum_buffer_scale=({found.knobs['accum_buffer_scale']!r},)," in script_text(found, "study")
 
 

@@ -341,6 +341,14 @@ def test_a_full_disk_is_an_error(size: int, says: str, stand_in: StandIn) -> Non
     assert not out
 
 
+def test_a_full_disk_is_named_where_the_tool_does_not(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """be27768 aborts in the middle of writing and says nothing."""
+    stand_in.does("silent")
+    monkeypatch.setattr("evaluators.timeloop.failures.shutil.disk_usage", lambda _: SimpleNamespace(free=4096))
+    with pytest.raises(TimeloopError, match="the disk is full"):
+        search(Timeloop(Memo()), LAYER)
+
+
 def test_two_processes_share_a_memo(stand_in: StandIn, tmp_path: Path) -> None:
     stand_in.does("simba_like_00", seconds=0.05)
     memo = str(tmp_path / "memo.db")
