@@ -70,6 +70,10 @@ def _problem(profile: Any) -> str:
     for field, kind in _FIELDS.items():
         if not isinstance(profile.get(field), kind):
             return f"its field {field} is missing or wrong"
+    if not profile["cut_modes"] or any(not isinstance(mode, str) for mode in profile["cut_modes"]):
+        return "its field cut_modes is no list of modes"
+    if any(not isinstance(size, int) or size < 1 for size in profile["input"]):
+        return "its field input is no list of sizes"
     names: list[str] = []
     for cut in profile["cuts"]:
         if not isinstance(cut, dict) or any(

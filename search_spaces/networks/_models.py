@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import logging
 import pkgutil
 import re
 import sys
@@ -216,13 +217,17 @@ def _exported(name: str, content: str | None) -> ExportedProgram:
     """
     import torch
 
-    if not zipfile.is_zipfile(name):  # torch would log a traceback
+    if not zipfile.is_zipfile(name):  # of which torch would say less
         raise UserError(f"{name} is no program saved by torch.export.save, or only the beginning of one")
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # torch logs the traceback of what it then raises
     try:
         return torch.export.load(name)
     except Exception as error:  # a damaged archive raises many types
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(f"{name} is no program saved by torch.export.save: {first}") from None
+    finally:
+        logging.disable(before)
 
 
 def _exported_input(name: str) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import operator
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -135,8 +136,13 @@ def trace(module: nn.Module, input_shape: tuple[int, ...], name: str) -> Trace:
         with torch.inference_mode(False), torch.no_grad():
             run.run(torch.empty(input_shape, device="meta"))
     except Exception as error:  # any operator may refuse the shape, each with its own type
+        said = _first_line(error)
+        if re.search("meta tensor|register_meta", said):  # it needs values, and a tensor without storage has none
+            raise UserError(
+                f"{name} computes shapes from its data or branches on it, so what runs is not known beforehand: {said}"
+            ) from error
         raise UserError(
-            f"{name} does not take an input of {text}: {_first_line(error)} (leave the input out for its default)"
+            f"{name} does not take an input of {text}: {said} (leave the input out for its default)"
         ) from error
     _fold_shapes(graph)
     placeholder = next(n for n in graph.nodes if n.op == "placeholder")

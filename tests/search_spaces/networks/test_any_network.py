@@ -318,6 +318,51 @@ def test_a_module_that_gives_a_tuple_ends_no_block(here: Path) -> None:
     assert "operator GRU (×1) is not known: costed by the primitive operators in it" in network.notes
 
 
+def test_programs_that_need_the_data_and_damaged_ones_are_refused_without_a_trace(
+    here: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    class Depends(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.cond(x.sum() > 0, lambda y: y + 1, lambda y: y - 1, (x,))
+
+    torch.export.save(torch.export.export(Depends(), (torch.rand(2, 3),)), here / "depends.pt2")
+    with pytest.raises(UserError, match="computes shapes from its data or branches on it"):
+        load("depends.pt2", None, "tensor")
+    whole = Path(exported("lenet5", here / "whole.pt2", (1, 1, 32, 32))).read_bytes()
+    half = len(whole) // 2
+    (here / "hole.pt2").write_bytes(whole[:300] + bytes(half) + whole[300 + half :])
+    torch.save({"weight": torch.rand(3)}, here / "weights.pt2")
+    capfd.readouterr()
+    for name in ("hole.pt2", "weights.pt2"):
+        with pytest.raises(UserError, match=r"is no program saved by torch\.export\.save: "):
+            load(name)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_program_with_dynamic_sizes_takes_any_of_them(here: Path) -> None:
+    class Any(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 8, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return nn.functional.interpolate(torch.relu(self.conv(x)), scale_factor=2.0).flatten(2).mean(-1)
+
+    sizes = ({i: torch.export.Dim(name, min=1 if i == 0 else 8, max=64) for i, name in ((0, "n"), (2, "h"), (3, "w"))},)
+    program = torch.export.export(Any().eval(), (torch.rand(2, 3, 16, 20),), dynamic_shapes=sizes)
+    torch.export.save(program, here / "dynamic.pt2")
+    assert load("dynamic.pt2").input.shape == (2, 3, 16, 20)
+    for shape in ((2, 3, 16, 20), (1, 3, 32, 24)):
+        network, module = load("dynamic.pt2", shape, "tensor"), build_module("dynamic.pt2")
+        assert network.layers[0].macs == shape[0] * 8 * 27 * (shape[2] - 2) * (shape[3] - 2)
+        splitter, source = Splitter(network, module), torch.rand(shape)
+        with torch.inference_mode():
+            for cut in network.cuts:
+                halves = splitter.split(cut)
+                crossing = halves.head(source)
+                assert torch.equal(halves.tail(*crossing)[0] if halves.tail else crossing[0], module(source))
+
+
 def test_pairs_of_operators_are_torchs_single_ones(tmp_path: Path) -> None:
     nodes = [
         NODE("Conv", ["x", "w"], ["c"], kernel_shape=[3, 3]),
