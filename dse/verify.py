@@ -8,9 +8,9 @@ leakage come afterwards and are the same for both.
 A mapping with remainders is judged with every tile full, where the counts must be equal; with the remainders the two
 count by other rules. Loops end where their dimension does in both, and the tool's own check holds them to it. But of
 what runs side by side the tool looks at the first instance and takes the others for its equals, so that it charges
-more MACs than the layer has, and it lets loops in time run to their full length. Ours counts what is there (see
-`evaluators.mapper.counts`), as the paper on such mappings means them (Horeni et al., Ruby, ISPASS 2022). Both figures
-are reported. The tool's mapper searches perfect factors, which are among ours.
+more MACs than the layer has, and its cycles are the product of all loops in time at full length. Ours counts what is
+there (see `evaluators.mapper.counts`), as the paper on such mappings means them (Horeni et al., Ruby, ISPASS 2022).
+Both figures are reported. The tool's mapper searches perfect factors, which are among ours.
 
 A study on the user's own Timeloop files has the tool's mappings and no others: `timeloop-model` must find for each
 what the study took from `timeloop-mapper`.

@@ -145,9 +145,9 @@ def _show_counts(found: Verification, out: Console) -> None:
     if found.ragged:
         cycles, energies = found.ragged_cycles(), found.ragged_energies()
         out.print(
-            f"{len(found.ragged)} of them leave remainders: equal with every tile full. With the remainders the tool "
-            f"says {cycles[0]:.3f} to {cycles[-1]:.3f} times our cycles and {energies[0]:.3f} to {energies[-1]:.3f} "
-            "times our energy: it charges short tiles and loops at full length, ours at their own"
+            f"{len(found.ragged)} of them leave remainders, and were compared with every tile full. As they are, the "
+            f"tool says {cycles[0]:.3f} to {cycles[-1]:.3f} times our cycles and {energies[0]:.3f} to "
+            f"{energies[-1]:.3f} times our energy: it charges short tiles and loops at full length, ours at their own"
         )
 
 

@@ -189,7 +189,8 @@ def _components(node: Any) -> Iterator[dict[str, Any]]:
 class OwnSensor:
     """A sensor node as the user's files have it; has the methods of `evaluators.sensor.SensorModel`.
 
-    An architecture of the space stands for its knobs only. Raises UserError where the tool is not installed.
+    An architecture of the space stands for its knobs, and for the word widths of `sensor_memory_bytes`. Raises
+    UserError where the tool is not installed.
     """
 
     def __init__(self, settings: SensorSettings, memo: Memo, tool: Timeloop | None = None) -> None:
