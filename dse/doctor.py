@@ -63,6 +63,9 @@ def _accelergy() -> tuple[bool, str]:
 
 
 def _cuda() -> tuple[bool, str]:
+    works, says = _package("torch", "torch")()
+    if not works:
+        return False, says
     import torch
 
     if not torch.cuda.is_available():

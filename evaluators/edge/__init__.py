@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from evaluators.edge import accelerator, files
-from evaluators.edge.profile import EdgeProfile, EdgeProvenance, PowerProvenance
+from evaluators.edge.profile import EdgeProfile, PowerProvenance
 from evaluators.edge.roofline import profile_roofline
 from evaluators.sensor import SensorSettings
 from search_spaces import accelerators, devices
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from evaluators.memo import Memo
 
 __all__ = [
-    "MEASURED", "EdgeProfile", "EdgeProvenance", "PowerProvenance", "check_name", "fingerprint", "measure", "names",
+    "MEASURED", "EdgeProfile", "PowerProvenance", "check_name", "fingerprint", "measure", "names",
     "profile",
 ]  # fmt: skip
 

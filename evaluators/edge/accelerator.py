@@ -79,12 +79,13 @@ def profile_accelerator(network: Network, text: str, settings: SensorSettings, m
     rest = np.ones((len(network.cuts), len(network.layers)))
     for i, cut in enumerate(network.cuts):
         rest[i, sorted(cut.layers)] = 0.0
+    device = f"{name} at {clock_mhz:g} MHz"
     return EdgeProfile(
-        device=f"{name} at {clock_mhz:g} MHz",
+        device=device,
         latency_s=tuple(float(seconds) for seconds in rest @ costs.latency_s),
         power_w=0.0,
-        provenance="simulated",
-        notes=(f"mapper's result for {name} at {clock_mhz:g} MHz with {dram}; energies: {costs.provenance}",),
+        provenance=costs.time_provenance(range(len(network.layers))),
+        notes=(f"{costs.simulator or 'mapper'}'s result for {device} with {dram}; energies: {costs.provenance}",),
         power_provenance="table",
         energy_j=tuple(float(joules) for joules in rest @ costs.energy_j),
     )

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Literal
 
-__all__ = ["EdgeProfile", "EdgeProvenance", "PowerProvenance"]
+__all__ = ["EdgeProfile", "PowerProvenance"]
 
-EdgeProvenance = Literal["measured", "simulated"]
 PowerProvenance = Literal["measured", "given", "table", "unknown"]
 
 
@@ -17,14 +16,15 @@ class EdgeProfile:
     """Seconds the edge node needs for all layers *not* in a cut, one entry per `Network.cuts`, in their order.
 
     `power_w` is the constant power of the device while it computes (0 where it is not known), `energy_j` the energy
-    for those layers where the model knows it itself (else it is power × latency). `notes` say which device, library
+    for those layers where the model knows it itself (else it is power × latency). `provenance` is "measured" or
+    "simulated", and by which tool where it is not by our own models. `notes` say which device, library
     version, threads and number of runs are behind the figures.
     """
 
     device: str
     latency_s: tuple[float, ...]
     power_w: float
-    provenance: EdgeProvenance
+    provenance: str
     notes: tuple[str, ...] = ()
     power_provenance: PowerProvenance = "unknown"
     energy_j: tuple[float, ...] | None = None

@@ -45,6 +45,8 @@ def test_a_gpu_is_asked_for_by_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     assert backend.look() == (True, "GPU 1, CUDA 13.2, torch 2.15")
     cuda.is_available = lambda: False
     assert backend.look() == (False, "torch 2.15 finds no GPU")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert backend.look()[1].startswith("not installed")
 
 
 def test_a_package_that_is_broken_is_no_crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

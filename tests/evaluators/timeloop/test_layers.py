@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evaluators import edge
 from evaluators.components import dram_access_pj
 from evaluators.mapper.energy import price
 from evaluators.memo import Memo
@@ -56,6 +57,15 @@ def test_moving_words_is_not_the_tools_business(stand_in: StandIn) -> None:
     ours = SensorModel(OURS, Memo()).layer_costs(NETWORK, SIMBA, 200e6, "lpddr4")
     assert theirs.energy_j[1] == ours.energy_j[1] > 0
     assert len(stand_in.folders) == 1
+
+
+def test_an_edge_accelerator_names_the_tool_too(stand_in: StandIn) -> None:
+    stand_in.does("simba_like_00")
+    theirs = edge.profile(NETWORK, "accelerator:simba_like,clock_mhz=200", memo=Memo(), settings=THEIRS)
+    assert theirs.provenance.startswith("simulated by timeloop-mapper (sha256 ")
+    assert theirs.notes[0].startswith("timeloop-mapper (sha256 ")
+    ours = edge.profile(NETWORK, "accelerator:simba_like,clock_mhz=200", memo=Memo(), settings=OURS)
+    assert ours.provenance == "simulated"
 
 
 def test_figures_name_the_tool(stand_in: StandIn) -> None:
