@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TRACE_VERSION", "build_module", "default_input", "load", "names", "recipe"]
 
-TRACE_VERSION = 8
+TRACE_VERSION = 9
 """Part of every cached trace's identity: raise it when tracing, costing or cutting changes."""
 
 

@@ -48,14 +48,16 @@ def merge_cuts(cuts: tuple[Cut, ...], layers: tuple[Layer, ...]) -> tuple[Cut, .
     """Join neighbours that carry equally many elements with only free operators between them.
 
     The joined point has the name of the first (the operator that is paid for) and ends after the last: what is
-    fused or moves nothing is done on the sensor node. Only the input keeps an empty set of layers.
+    fused or moves nothing is done on the sensor node, but whole numbers are sent as such. Only the input keeps an
+    empty set of layers.
     """
     merged: list[Cut] = []
     for cut in cuts:
         if merged and merged[-1].elements == cut.elements:
             before = merged[-1]
             if all(layers[i].cost == "free" for i in cut.layers - before.layers):
-                joined = before if not before.layers else replace(cut, name=before.name)
+                stays = not before.layers or layers[max(cut.layers)].operator == "dequantize"
+                joined = before if stays else replace(cut, name=before.name)
                 merged[-1] = replace(joined, aliases=(*before.aliases, cut.name))
                 continue
         merged.append(cut)

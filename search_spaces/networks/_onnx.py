@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -254,7 +255,8 @@ def _compute_sizes(model: onnx.ModelProto, types: dict[str, onnx.ValueInfoProto]
                 results = [np.array(part if node.op_type == "Shape" else prod(sizes), np.int64)]
         elif node.domain in ("", "ai.onnx") and all(tensor in held for tensor in node.input if tensor):
             feeds = {tensor: held[tensor] for tensor in node.input if tensor}
-            results = ReferenceEvaluator(node, opsets=opsets).run(None, feeds)  # type: ignore[assignment]
+            with suppress(Exception):  # what the evaluator cannot compute stays unknown
+                results = ReferenceEvaluator(node, opsets=opsets).run(None, feeds)  # type: ignore[assignment]
         if results is None or any(np.size(value) > _BIG for value in results):
             left.append(node)
             continue
