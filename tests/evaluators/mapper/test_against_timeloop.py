@@ -10,6 +10,7 @@ import pytest
 from evaluators.mapper.against import compare
 from evaluators.mapper.energy import price
 from evaluators.mapper.layer import map_layer
+from evaluators.mapper.recorded import read
 from search_spaces import accelerators
 from search_spaces.errors import UserError
 from search_spaces.types import ConvShape
@@ -107,6 +108,31 @@ def test_figures_of_a_grouped_layer_may_be_of_all_groups(tmp_path: Path) -> None
     of_all |= {name: str(3 * float(row[name])).removesuffix(".0") for name in ("cycles", "compute_cycles", "energy_pJ")}
     report = compare(_table([{**row, "groups": "3"}, of_all], tmp_path / "grouped.csv"))
     assert report.agree == 2 and report.worst_energy < 1e-9, report.first_difference
+
+
+def test_json_lines_need_not_say_what_a_level_keeps(tmp_path: Path) -> None:
+    """simple_output_stationary's global buffer keeps what was accessed there; a rejected mapping may have kept all."""
+    lines = []
+    for given in read(WITH_MAPPINGS):
+        entries: list[object] = []
+        for name, level in given.levels.items():
+            entries.append([name, "temporal", dict(level.temporal), "".join(d for d, _ in level.temporal), None])
+            order = "".join(d for d, _ in level.spatial)
+            entries.append([name, "spatial", dict(level.spatial), order, len(level.x)])
+        layer = {dim: getattr(given.shape, dim) for dim in "NCMPQRS"}
+        layer |= {"Wstride": given.shape.stride_w, "Hstride": given.shape.stride_h}
+        accesses = {name: dict(zip("ruf", words, strict=True)) for name, words in given.accesses.items()}
+        line = {"acc": given.accelerator, "layer": layer, "map": entries, "ok": 1, "accesses": accesses}
+        line |= {"cycles": given.cycles, "compute_cycles": given.compute_cycles, "energy_pJ": given.energy_pj}
+        if given.accelerator == "simple_output_stationary":
+            lines.append(line)
+    rejected = {**lines[0], "layer": {**lines[0]["layer"], "P": 1110}, "ok": 0, "accesses": None}  # type: ignore[dict-item]
+    rejected["map"] = [["shared_glb", "temporal", {"P": 1110, "Q": 111}, "PQ", None]]
+    path = tmp_path / "given.jsonl"
+    path.write_text("\n".join(json.dumps(line) for line in [*lines, rejected]))
+    report = compare(path)
+    assert (report.accepted, report.rejected) == (3, 1)
+    assert report.agree == 4 and report.worst_energy < 1e-9, report.first_difference
 
 
 @pytest.mark.parametrize(
