@@ -7,10 +7,12 @@ a study is the same on every backend. The workers of a cluster need this package
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from evaluators.mapper import layer as mapper
 from search_spaces.errors import UserError, unknown
@@ -101,6 +103,7 @@ def _ray(scheduler: str | None, workers: int) -> Iterator[int]:
     except ImportError:
         raise UserError("--backend ray needs a package: pip install 'paretocut[ray]'") from None
     try:
+        _knock(scheduler)
         if scheduler is None:
             ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         else:
@@ -114,6 +117,14 @@ def _ray(scheduler: str | None, workers: int) -> Iterator[int]:
             yield int(ray.cluster_resources().get("CPU", 1))
     finally:
         ray.shutdown()
+
+
+def _knock(scheduler: str | None) -> None:
+    """Raises OSError where nobody listens at HOST:PORT: Ray would go on asking for a minute, and none of its options
+    shortens that alone."""
+    where = urlsplit(scheduler if "://" in (scheduler or "") else f"//{scheduler}")
+    if where.hostname and where.port:
+        socket.create_connection((where.hostname, where.port), timeout=CONNECT_SECONDS).close()
 
 
 BACKENDS: dict[str, Callable[[str | None, int], AbstractContextManager[int]]] = {

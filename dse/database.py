@@ -11,7 +11,7 @@ from pathlib import Path
 from dse.files import sync_folder, unusable
 from search_spaces.errors import UserError
 
-__all__ = ["DamagedError", "connect", "create_database", "explained"]
+__all__ = ["DamagedError", "connect", "create_database", "explained", "is_damage"]
 
 
 class DamagedError(UserError):
@@ -74,7 +74,12 @@ def create_database(path: Path, fill: Callable[[Path], None], *, replace: bool =
 def explained(path: Path) -> Iterator[None]:
     try:
         yield
-    except sqlite3.OperationalError as error:
-        raise UserError(f"cannot use {path}: {error}; choose another --out") from None
     except sqlite3.DatabaseError as error:
-        raise DamagedError(path, error) from None
+        if is_damage(error) or not isinstance(error, sqlite3.OperationalError):
+            raise DamagedError(path, error) from None
+        raise UserError(f"cannot use {path}: {error}; choose another --out") from None
+
+
+def is_damage(error: object) -> bool:
+    """Whether the file itself is malformed: an error of none of SQLite's kinds, or a text that is not UTF-8."""
+    return type(error) is sqlite3.DatabaseError or "decode to UTF-8" in str(error)

@@ -24,7 +24,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dse.database import DamagedError
+from dse.database import DamagedError, is_damage
 from dse.presence import STALE_SECONDS, Heart, Watch, this_process
 from dse.study import Trial, fingerprint, parse_constraint
 from evaluators.costs import METRICS
@@ -33,7 +33,7 @@ from search_spaces.errors import UserError
 if TYPE_CHECKING:
     import optuna
 
-__all__ = ["OptunaStore", "damaged", "dispose", "explained", "is_ours", "mark", "new_study"]
+__all__ = ["OptunaStore", "dispose", "explained", "is_ours", "mark", "new_study", "reading"]
 
 FORMAT = 2
 FORMAT_KEY = "paretocut:format"
@@ -202,11 +202,8 @@ class OptunaStore:
         from optuna.trial import TrialState
 
         found: dict[int, optuna.trial.FrozenTrial] = {}
-        try:
-            with explained(self.label):
-                stored = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.COMPLETE))
-        except (ValueError, LookupError, TypeError, AssertionError) as error:  # rows that are torn or missing
-            raise damaged(self.label, error) from None
+        with reading(self.label):
+            stored = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.COMPLETE))
         for trial in stored:
             position = trial.system_attrs.get(POSITION)
             if position is not None:
@@ -357,7 +354,19 @@ def explained(label: Path | str) -> Iterator[None]:
     except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError, sqlite3.Error) as error:
         cause = error.__cause__ or error
         cause = getattr(cause, "orig", None) or cause
-        if type(cause) is sqlite3.DatabaseError:  # not one of its kinds: the file itself is malformed
+        if is_damage(cause):
             raise damaged(label, cause) from None
         reason = " ".join(str(cause).split())[:200]
         raise UserError(f"cannot use {label}: {reason}; move it away or choose another --out") from None
+
+
+@contextmanager
+def reading(label: Path | str) -> Iterator[None]:
+    """As `explained`; rows that are torn or missing are damage, too."""
+    with explained(label):
+        try:
+            yield
+        except UserError:
+            raise
+        except (ValueError, LookupError, TypeError, AssertionError) as error:
+            raise damaged(label, error) from None

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dse.database import connect, create_database
-from dse.store_optuna import COPIED, OWNER, POSITION, OptunaStore, damaged, dispose, explained, new_study
+from dse.store_optuna import COPIED, OWNER, POSITION, OptunaStore, dispose, explained, new_study, reading
 from dse.study import Trial
 from search_spaces.errors import UserError
 
@@ -110,29 +110,26 @@ class OptunaFile(OptunaStore):
         values: dict[int, dict[int, float]] = {}
         attributes: dict[int, dict[str, Any]] = {}
         external = cache(lambda name, stored: self._distributions[name].to_external_repr(stored))
-        try:
-            with explained(self.label), self._engine.connect() as connection:
-                for trial_id, number, position in connection.execute(
-                    select(trial.trial_id, trial.number, place.value_json)
-                    .join(place, place.trial_id == trial.trial_id)
-                    .where(*mine, place.key == POSITION)
-                ):
-                    numbers[trial_id] = number, int(position)
-                for trial_id, name, stored in connection.execute(
-                    select(trial.trial_id, param.param_name, param.param_value).join(param).where(*mine)
-                ):
-                    if name in self._distributions:
-                        params.setdefault(trial_id, {})[name] = external(name, stored)
-                for trial_id, objective, stored, kind in connection.execute(
-                    select(trial.trial_id, value.objective, value.value, value.value_type).join(value).where(*mine)
-                ):
-                    values.setdefault(trial_id, {})[objective] = value.stored_repr_to_value(stored, kind)
-                for trial_id, key, text in connection.execute(
-                    select(trial.trial_id, attribute.key, attribute.value_json).join(attribute).where(*mine)
-                ):
-                    attributes.setdefault(trial_id, {})[key] = json.loads(text)
-        except (ValueError, LookupError, TypeError, AssertionError) as error:  # rows that are torn
-            raise damaged(self.label, error) from None
+        with reading(self.label), self._engine.connect() as connection:
+            for trial_id, number, position in connection.execute(
+                select(trial.trial_id, trial.number, place.value_json)
+                .join(place, place.trial_id == trial.trial_id)
+                .where(*mine, place.key == POSITION)
+            ):
+                numbers[trial_id] = number, int(position)
+            for trial_id, name, stored in connection.execute(
+                select(trial.trial_id, param.param_name, param.param_value).join(param).where(*mine)
+            ):
+                if name in self._distributions:
+                    params.setdefault(trial_id, {})[name] = external(name, stored)
+            for trial_id, objective, stored, kind in connection.execute(
+                select(trial.trial_id, value.objective, value.value, value.value_type).join(value).where(*mine)
+            ):
+                values.setdefault(trial_id, {})[objective] = value.stored_repr_to_value(stored, kind)
+            for trial_id, key, text in connection.execute(
+                select(trial.trial_id, attribute.key, attribute.value_json).join(attribute).where(*mine)
+            ):
+                attributes.setdefault(trial_id, {})[key] = json.loads(text)
         trials = [
             self._read(
                 number,

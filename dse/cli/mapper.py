@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 
@@ -20,7 +20,7 @@ from search_spaces.types import ConvShape, KnobValue
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from evaluators.mapper.result import MapMetric, MappedLayer
+    from evaluators.mapper.result import MappedLayer
     from search_spaces.accelerators import Architecture
 
 __all__ = ["parse_settings", "parse_shape", "register"]
@@ -126,6 +126,7 @@ def _map(
     """
     from evaluators.mapper.energy import ENERGY_TABLES
     from evaluators.mapper.mapping import FACTORS
+    from evaluators.mapper.result import MapMetric, best_mappings
     from search_spaces import accelerators
     from search_spaces.errors import unknown
 
@@ -133,8 +134,13 @@ def _map(
     energy_table = energy_table or ("default" if against is None else "timeloop-be27768")
     if energy_table not in ENERGY_TABLES:
         raise unknown("energy table", energy_table, ENERGY_TABLES)
-    if metric not in ("edp", "delay", "energy", "pareto"):
-        raise unknown("metric", metric, ("edp", "delay", "energy", "pareto"))
+    if metric.startswith("area"):
+        raise UserError(
+            "area is the accelerator's, whatever the mapping: map shows it with any layer's mapping; "
+            f"--metric is one of {', '.join(get_args(MapMetric))}"
+        )
+    if metric not in get_args(MapMetric):
+        raise unknown("metric", metric, get_args(MapMetric))
     if factors not in FACTORS:
         raise unknown("kind of factors", factors, FACTORS)
     table = cast("Any", energy_table)
@@ -154,8 +160,6 @@ def _map(
     else:
         assert network is not None
         layers = _network_layers(network, layer, input_shape)
-    from evaluators.mapper.result import best_mappings
-
     found: dict[str, tuple[MappedLayer, ...]] = {}
     refused: dict[str, str] = {}
     with open_memo(cache) as memo:
@@ -165,7 +169,7 @@ def _map(
                     conv,
                     architecture,
                     memo,
-                    metric=cast("MapMetric", metric),
+                    metric=cast(MapMetric, metric),
                     table=table,
                     dram=dram,
                     factors=factors,

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -64,6 +65,18 @@ def test_a_cluster_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch
     ):
         pass
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "ray://127.0.0.1:9"])
+def test_ray_is_not_asked_where_nobody_listens(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would ask for more than a minute."""
+    monkeypatch.setitem(sys.modules, "ray", ModuleType("ray"))  # without init
+    joblib = ModuleType("ray.util.joblib")
+    joblib.register_ray = lambda: None  # type: ignore[attr-defined]  # as Ray has it
+    monkeypatch.setitem(sys.modules, "ray.util.joblib", joblib)
+    refusal = rf"no Ray cluster answers at {address} .*ray start --head"
+    with pytest.raises(UserError, match=refusal), backend("ray", address, 1):
+        pass
 
 
 @pytest.mark.parametrize(("name", "package"), [("dask", "distributed"), ("ray", "ray")])

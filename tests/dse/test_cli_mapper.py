@@ -39,6 +39,7 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
         (("--shape", "C=64", "--set", "pe_cols=inf"), "at most 1e+09, not inf"),
         (("--shape", "C=64", "--set", "input_buffer_scale=1e300"), "at most 1e+09, not 1e+300"),
         (("--shape", "C=64", "--metric", "speed"), "no metric 'speed'"),
+        (("--shape", "C=64", "--metric", "area"), "whatever the mapping"),
         (("--shape", "C=64", "--clock-mhz", "100"), "--clock-mhz and --cut are for the front of a whole network"),
         (("lenet5", "--metric", "pareto", "--cut", "middle"), "no cut of lenet5"),
         (("lenet5", "--metric", "pareto", "--clock-mhz", "9e5"), "above the"),

@@ -64,12 +64,39 @@ def without_table(path: Path) -> None:
     connection.close()
 
 
+def no_text(path: Path, where: dict[str, str]) -> None:
+    """Put bytes that are not UTF-8 into a column of the table that a study of this kind has."""
+    with sqlite3.connect(path) as connection:
+        names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        table = next(name for name in where if name in names)
+        connection.execute(f"UPDATE {table} SET {where[table]}".replace("?", "CAST(x'22ff22' AS TEXT)"))
+    connection.close()
+
+
+def no_question(path: Path) -> None:
+    no_text(path, {"question": "fields = ?", "study_user_attributes": "value_json = ? WHERE key LIKE '%question'"})
+
+
+def one_trial_less(path: Path) -> None:
+    places = {"trial": "metrics = ? WHERE position = 3", "trial_user_attributes": "value_json = ? WHERE trial_id = 4"}
+    no_text(path, places)
+
+
 def empty(path: Path) -> None:
     path.write_bytes(b"")
 
 
 @pytest.mark.parametrize(
-    ("damage", "least"), [(truncated, 15), (garbage_page, 40), (no_first_page, 50), (without_table, BUDGET), (empty, 0)]
+    ("damage", "least"),
+    [
+        (truncated, 15),
+        (garbage_page, 40),
+        (no_first_page, 50),
+        (without_table, BUDGET),
+        (no_question, BUDGET),
+        (one_trial_less, BUDGET - 1),
+        (empty, 0),
+    ],
 )
 def test_what_is_whole_is_kept_and_the_study_goes_on(
     damage: Callable[[Path], None], least: int, study: tuple[str, Path], tmp_path: Path
@@ -82,7 +109,7 @@ def test_what_is_whole_is_kept_and_the_study_goes_on(
     broken = (out / "study.db").read_bytes()
     with pytest.raises(DamagedError, match=rf"is damaged .*paretocut recover {out}") as refused:
         run_study(spec(algorithm), out, budget=BUDGET, evaluator=fakes.FakeEvaluator())
-    assert "\n" not in str(refused.value)
+    assert "\n" not in str(refused.value) and str(refused.value).count("is damaged") == 1
     assert (out / "study.db").read_bytes() == broken, "left alone"
 
     found = recover(out)
