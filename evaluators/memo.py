@@ -103,19 +103,25 @@ class Memo:
         texts = [canonical(key) for key in keys]
         if len(self._recent) > _RECENT and self.path is not None:
             self._recent.clear()
-        absent = list({text for text in texts if (kind, text) not in self._recent})
-        for start in range(0, len(absent), _CHUNK):
-            chunk = absent[start : start + _CHUNK]
-            marks = ",".join("?" * len(chunk))
-            with _explained(self.path):
-                rows = self._connection.execute(
-                    f"SELECT key, value FROM memo WHERE kind = ? AND key IN ({marks})", [kind, *chunk]
-                )
-                for text, value in rows:
-                    self._recent[kind, text] = json.loads(value)
+        for text, value in self._select("key, value", kind, self._not_recent(kind, texts)):
+            self._recent[kind, text] = json.loads(value)
         found = [self._recent.get((kind, text)) for text in texts]
         self._tally(kind, texts, [value is not None for value in found])
         return found
+
+    def _not_recent(self, kind: str, texts: Iterable[str]) -> set[str]:
+        return {text for text in texts if (kind, text) not in self._recent}
+
+    def _select(self, columns: str, kind: str, texts: Iterable[str]) -> Iterator[tuple[str, ...]]:
+        """These columns of the entries under any of these keys."""
+        wanted = list(texts)
+        for start in range(0, len(wanted), _CHUNK):
+            chunk = wanted[start : start + _CHUNK]
+            marks = ",".join("?" * len(chunk))
+            with _explained(self.path):
+                yield from self._connection.execute(
+                    f"SELECT {columns} FROM memo WHERE kind = ? AND key IN ({marks})", [kind, *chunk]
+                )
 
     def _tally(self, kind: str, texts: Sequence[str], known: Sequence[bool]) -> None:
         for text, hit in zip(texts, known, strict=True):
@@ -128,16 +134,9 @@ class Memo:
     def missing(self, kind: str, keys: Sequence[object]) -> list[int]:
         """Which of the keys (by place) were never computed; the values of the others are not read."""
         texts = [canonical(key) for key in keys]
-        absent = list({text for text in texts if (kind, text) not in self._recent})
-        known = set(texts) - set(absent)
-        for start in range(0, len(absent), _CHUNK):
-            chunk = absent[start : start + _CHUNK]
-            marks = ",".join("?" * len(chunk))
-            with _explained(self.path):
-                rows = self._connection.execute(
-                    f"SELECT key FROM memo WHERE kind = ? AND key IN ({marks})", [kind, *chunk]
-                )
-                known.update(text for (text,) in rows)
+        absent = self._not_recent(kind, texts)
+        known = set(texts) - absent
+        known.update(text for (text,) in self._select("key", kind, absent))
         self._tally(kind, texts, [text in known for text in texts])
         return [i for i, text in enumerate(texts) if text not in known]
 

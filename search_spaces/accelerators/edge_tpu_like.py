@@ -48,22 +48,14 @@ def architecture(p: Parameters) -> Architecture:
     word_bits = p.whole("word_bits")
     words = p.words("glb_kib", word_bits)
     arrays = ceil(words * word_bits / 8192 / _ARRAY_KIB)
-    return Architecture(
-        name="edge_tpu_like",
-        parameters=p.items,
-        word_bits=word_bits,
-        weight_bits=word_bits,
-        technology_nm=p.whole("technology_nm"),
-        mac=Component("intmac", width_bits=word_bits),
-        levels=(
-            *systolic_levels(p, "UnifiedBuffer", words, arrays),
-            Level(
-                "DRAM",
-                "WIO",
-                Component("dram", width_bits=64),
-                block=max(64 // word_bits, 1),
-                orders=("CSRMQPN",),
-                shared_words_per_cycle=float(p.whole("host_words_per_cycle")),
-            ),
+    return p.architecture(
+        *systolic_levels(p, "UnifiedBuffer", words, arrays),
+        Level(
+            "DRAM",
+            "WIO",
+            Component("dram", width_bits=64),
+            block=max(64 // word_bits, 1),
+            orders=("CSRMQPN",),
+            shared_words_per_cycle=float(p.whole("host_words_per_cycle")),
         ),
     )

@@ -50,38 +50,30 @@ def architecture(p: Parameters) -> Architecture:
             name, keeps, memory, words, orders=(order,), read_words_per_cycle=ports, write_words_per_cycle=ports
         )
 
-    return Architecture(
-        name="eyeriss_like",
-        parameters=p.items,
-        word_bits=word_bits,
-        weight_bits=word_bits,
-        technology_nm=p.whole("technology_nm"),
-        mac=Component("intmac", width_bits=word_bits),
-        levels=(
-            scratchpad("psum_spad", "accum_buffer", "O", psum, "M"),
-            scratchpad("weights_spad", "weight_buffer", "W", weights, "RC"),
-            scratchpad("ifmap_spad", "input_buffer", "I", ifmap),
-            Level(
-                "column",
-                "",
-                # the tool's template spends one small register file per column on its stand-in buffer
-                Component("none"),
-                tool=Component("regfile", width_bits=16, depth=16),
-                spatial=(Spatial("S", "Y"), Spatial("C", "Y"), Spatial("M", "Y")),
-                mesh_y=p.whole("pe_rows"),
-            ),
-            Level(
-                "shared_glb",
-                "IO",
-                p.buffer("glb", glb_width_bits, glb_words // glb_block, banks=p.whole("glb_banks"), smart=True),
-                glb_words,
-                block=glb_block,
-                orders=("CPNM",),
-                spatial=(Spatial("M", "X"), Spatial("Q", "X")),
-                mesh_x=p.whole("pe_cols"),
-                read_words_per_cycle=16.0,
-                write_words_per_cycle=16.0,
-            ),
-            Level("DRAM", "WIO", Component("dram", width_bits=64), block=dram_block, orders=("CMNQ",)),
+    return p.architecture(
+        scratchpad("psum_spad", "accum_buffer", "O", psum, "M"),
+        scratchpad("weights_spad", "weight_buffer", "W", weights, "RC"),
+        scratchpad("ifmap_spad", "input_buffer", "I", ifmap),
+        Level(
+            "column",
+            "",
+            # the tool's template spends one small register file per column on its stand-in buffer
+            Component("none"),
+            tool=Component("regfile", width_bits=16, depth=16),
+            spatial=(Spatial("S", "Y"), Spatial("C", "Y"), Spatial("M", "Y")),
+            mesh_y=p.whole("pe_rows"),
         ),
+        Level(
+            "shared_glb",
+            "IO",
+            p.buffer("glb", glb_width_bits, glb_words // glb_block, banks=p.whole("glb_banks"), smart=True),
+            glb_words,
+            block=glb_block,
+            orders=("CPNM",),
+            spatial=(Spatial("M", "X"), Spatial("Q", "X")),
+            mesh_x=p.whole("pe_cols"),
+            read_words_per_cycle=16.0,
+            write_words_per_cycle=16.0,
+        ),
+        Level("DRAM", "WIO", Component("dram", width_bits=64), block=dram_block, orders=("CMNQ",)),
     )

@@ -36,24 +36,16 @@ DEFAULTS: dict[str, int | float | str] = {
 
 def architecture(p: Parameters) -> Architecture:
     word_bits = p.whole("word_bits")
-    return Architecture(
-        name="gemmini_like",
-        parameters=p.items,
-        word_bits=word_bits,
-        weight_bits=word_bits,
-        technology_nm=p.whole("technology_nm"),
-        mac=Component("intmac", width_bits=word_bits),
-        levels=(
-            *systolic_levels(p, "Scratchpad", p.words("glb_kib", word_bits)),
-            Level(
-                "DRAM",
-                "WIO",
-                Component("dram", width_bits=p.whole("dram_width_bits")),
-                block=p.quotient("dram_width_bits", "word_bits"),
-                orders=("CSRMQPN",),
-                shared_words_per_cycle=float(p.whole("dram_words_per_cycle")),
-                # the tool charges an access of 64 words like one of 64 bits
-                tool=Component("dram", width_bits=64),
-            ),
+    return p.architecture(
+        *systolic_levels(p, "Scratchpad", p.words("glb_kib", word_bits)),
+        Level(
+            "DRAM",
+            "WIO",
+            Component("dram", width_bits=p.whole("dram_width_bits")),
+            block=p.quotient("dram_width_bits", "word_bits"),
+            orders=("CSRMQPN",),
+            shared_words_per_cycle=float(p.whole("dram_words_per_cycle")),
+            # the tool charges an access of 64 words like one of 64 bits
+            tool=Component("dram", width_bits=64),
         ),
     )

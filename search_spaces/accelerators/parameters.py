@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from search_spaces.accelerators.architecture import Component, ComponentKind
+from search_spaces.accelerators.architecture import Architecture, Component, ComponentKind, Level
 from search_spaces.errors import IllegalDesign, UserError, unknown
 from search_spaces.types import KnobValue
 
@@ -68,6 +68,19 @@ class Parameters:
         if value != int(value):
             raise UserError(f"{name} of {self.accelerator} must be a whole number, not {value:g}")
         return int(value)
+
+    def architecture(self, *levels: Level) -> Architecture:
+        """The accelerator of these levels, from the innermost out; activations, weights and MACs are a word wide."""
+        word_bits = self.whole("word_bits")
+        return Architecture(
+            name=self.accelerator,
+            parameters=self.items,
+            levels=levels,
+            mac=Component("intmac", width_bits=word_bits),
+            word_bits=word_bits,
+            weight_bits=word_bits,
+            technology_nm=self.whole("technology_nm"),
+        )
 
     def buffer(
         self, role: str, width_bits: int, depth: int, *, banks: int = 1, smart: bool = False, copies: int = 1

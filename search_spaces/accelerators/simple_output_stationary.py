@@ -66,53 +66,43 @@ def architecture(p: Parameters) -> Architecture:
         tool = Component("figure", access_pj=_TOOL_REGISTER_PJ, area_um2=5.98)
         return Level(name, keeps, component, words, orders=orders, orders_covered=covered, tool=tool)
 
-    return Architecture(
-        name="simple_output_stationary",
-        parameters=p.items,
-        word_bits=word_bits,
-        weight_bits=word_bits,
-        technology_nm=p.whole("technology_nm"),
-        mac=Component("intmac", width_bits=word_bits),
-        levels=(
-            register("output_activation_reg", "O", ("C",), 1, None),
-            register("input_activation_reg", "I", ("RSM",), factorial(3), "input_buffer"),
-            register("weight_reg", "W", ("PQN", "QPN"), factorial(3), "weight_buffer"),
-            Level(
-                "pe_spad",
-                "O",
-                p.buffer("accum_buffer", word_bits, spad, smart=True),
-                spad,
-                orders=_SPAD,
-                orders_covered=factorial(3),
-                tool=tool_spad,
+    return p.architecture(
+        register("output_activation_reg", "O", ("C",), 1, None),
+        register("input_activation_reg", "I", ("RSM",), factorial(3), "input_buffer"),
+        register("weight_reg", "W", ("PQN", "QPN"), factorial(3), "weight_buffer"),
+        Level(
+            "pe_spad",
+            "O",
+            p.buffer("accum_buffer", word_bits, spad, smart=True),
+            spad,
+            orders=_SPAD,
+            orders_covered=factorial(3),
+            tool=tool_spad,
+        ),
+        Level(
+            "shared_glb",
+            "",
+            p.buffer("glb", p.whole("glb_width_bits"), glb_words // glb_block, banks=p.whole("glb_banks"), smart=True),
+            glb_words,
+            block=glb_block,
+            orders=_FREE,
+            orders_covered=factorial(5),
+            spatial=(
+                Spatial("C", "X", fixed=p.whole("pe_cols")),
+                Spatial("M", "Y", fixed=p.whole("pe_rows")),
             ),
-            Level(
-                "shared_glb",
-                "",
-                p.buffer(
-                    "glb", p.whole("glb_width_bits"), glb_words // glb_block, banks=p.whole("glb_banks"), smart=True
-                ),
-                glb_words,
-                block=glb_block,
-                orders=_FREE,
-                orders_covered=factorial(5),
-                spatial=(
-                    Spatial("C", "X", fixed=p.whole("pe_cols")),
-                    Spatial("M", "Y", fixed=p.whole("pe_rows")),
-                ),
-                mesh_x=p.whole("pe_cols"),
-                mesh_y=p.whole("pe_rows"),
-                read_words_per_cycle=16.0,
-                write_words_per_cycle=16.0,
-                keeps_choices=_KEEPS,
-            ),
-            Level(
-                "DRAM",
-                "WIO",
-                Component("dram", width_bits=64),
-                block=max(64 // word_bits, 1),
-                orders=_FREE,
-                orders_covered=factorial(5),
-            ),
+            mesh_x=p.whole("pe_cols"),
+            mesh_y=p.whole("pe_rows"),
+            read_words_per_cycle=16.0,
+            write_words_per_cycle=16.0,
+            keeps_choices=_KEEPS,
+        ),
+        Level(
+            "DRAM",
+            "WIO",
+            Component("dram", width_bits=64),
+            block=max(64 // word_bits, 1),
+            orders=_FREE,
+            orders_covered=factorial(5),
         ),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import onnx
@@ -17,13 +17,7 @@ from search_spaces.networks import build_module, load, parts
 from search_spaces.networks.parts import write_parts
 from search_spaces.types import CutMode
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_programs_and_onnx_files_of_a_cut(tmp_path: Path) -> None:
