@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from dse.store import is_study, read_store
-from dse.study import Constraint, StudySpec, Trial
+from dse.study import Constraint, Evaluator, StudySpec, Trial
 from evaluators.costs import METRICS
 from search_spaces.errors import IllegalDesign
 from search_spaces.space import SearchSpace
@@ -98,6 +101,17 @@ def evaluated(log: Path) -> list[str]:
     """The designs in an evaluator's log, one by one, without the architectures of baselines and enumerations."""
     lines = log.read_text().splitlines() if log.exists() else []
     return [line for line in lines if line.count(",") == len(space().knobs) - 1]
+
+
+def killed_within(process: subprocess.Popen[str], seconds: float) -> bool:
+    """Kill a process and all its children with SIGKILL after so long; whether it still ran."""
+    try:
+        process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        return True
+    return False
 
 
 @dataclass
@@ -207,3 +221,20 @@ class FakeEvaluator:
             "settings": {"macs": self.settings.macs},
             "versions": {"fake": "1"},
         }
+
+
+def legal(spec: StudySpec, evaluator: Evaluator) -> Iterator[tuple[tuple[int, ...], dict[str, float]]]:
+    """Indices and metrics of every design that can exist, from single evaluations."""
+    for position in range(spec.space.size):
+        point = spec.space.decode(spec.space.indices_of(position))
+        try:
+            yield point.indices, evaluator.metrics(point)
+        except IllegalDesign:
+            continue
+
+
+def feasible(spec: StudySpec, evaluator: Evaluator) -> Iterator[tuple[tuple[int, ...], dict[str, float]]]:
+    """Those of them that keep all constraints."""
+    for indices, metrics in legal(spec, evaluator):
+        if all(violation <= 0 for violation in spec.violations(metrics)):
+            yield indices, metrics

@@ -6,7 +6,7 @@ import csv
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -199,7 +199,7 @@ def test_the_certificate_of_designs_says_where_each_went(tmp_path: Path) -> None
     assert proof is not None and proof.complete and proof.combinations is None and proof.bounded == 0
     feasible = sum(
         all(not breaks(c, metrics[c.metric]) for c in spec.constraints)
-        for metrics in every_legal(spec, fakes.FakeEvaluator())
+        for _, metrics in fakes.legal(spec, fakes.FakeEvaluator())
     )
     assert proof.cannot_exist == sum(illegal.values())
     assert proof.excluded == spec.space.size - proof.cannot_exist - feasible
@@ -248,27 +248,10 @@ def test_three_objectives_go_all_the_way(tmp_path: Path) -> None:
     assert shares["exact"] == 1.0 and 0 < shares["random"] < 1
 
 
-def every_legal(spec: StudySpec, evaluator: Evaluator) -> Iterator[dict[str, float]]:
-    for position in range(spec.space.size):
-        try:
-            yield evaluator.metrics(spec.space.decode(spec.space.indices_of(position)))
-        except IllegalDesign:
-            continue
-
-
 def test_baselines_are_the_best_of_each_extreme(tmp_path: Path) -> None:
     spec = fakes.spec("exact", space=fakes.small_space())
     result = run_study(spec, tmp_path, evaluator=fakes.FakeEvaluator())
-    evaluator = fakes.FakeEvaluator()
-    found = {}
-    for position in range(spec.space.size):
-        point = spec.space.decode(spec.space.indices_of(position))
-        try:
-            metrics = evaluator.metrics(point)
-        except IllegalDesign:
-            continue
-        if all(v <= 0 for v in spec.violations(metrics)):
-            found[point.indices] = metrics
+    found = dict(fakes.feasible(spec, fakes.FakeEvaluator()))
     best = {baseline.label: baseline for baseline in result.baselines}
     for place, cut in (("all on the edge", 0), ("all on the sensor", len(fakes.CUTS) - 1)):
         for objective in spec.objectives:

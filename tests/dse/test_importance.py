@@ -55,15 +55,7 @@ def variance(values: Sequence[Fraction]) -> Fraction:
 
 def shares_slowly(spec: StudySpec, evaluator: Dice, objective: str) -> tuple[dict[str, Fraction], dict[str, Fraction]]:
     """First-order and total indices in exact arithmetic, by grouping all feasible designs."""
-    designs = []
-    for position in range(spec.space.size):
-        point = spec.space.decode(spec.space.indices_of(position))
-        try:
-            metrics = evaluator.metrics(point)
-        except IllegalDesign:
-            continue
-        if all(v <= 0 for v in spec.violations(metrics)):
-            designs.append((point.indices, Fraction(metrics[objective])))
+    designs = [(indices, Fraction(metrics[objective])) for indices, metrics in fakes.feasible(spec, evaluator)]
     whole = variance([value for _, value in designs])
     alone, total = {}, {}
     for k, knob in enumerate(spec.space.knobs):
@@ -111,23 +103,12 @@ def test_shares_of_variance_equal_a_slow_count(
         try:
             found = exact_importance(spec, evaluator)
         except UserError:
-            assert not any_feasible(spec, evaluator)
+            assert not any(fakes.feasible(spec, evaluator))
             return
     for objective in objectives:
         alone, total = shares_slowly(spec, evaluator, objective)
         assert found.alone[objective] == pytest.approx({name: float(share) for name, share in alone.items()})
         assert found.total[objective] == pytest.approx({name: float(share) for name, share in total.items()})
-
-
-def any_feasible(spec: StudySpec, evaluator: Dice) -> bool:
-    for position in range(spec.space.size):
-        try:
-            metrics = evaluator.metrics(spec.space.decode(spec.space.indices_of(position)))
-        except IllegalDesign:
-            continue
-        if all(v <= 0 for v in spec.violations(metrics)):
-            return True
-    return False
 
 
 def test_a_knob_that_decides_alone_has_the_whole_variance() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -52,12 +51,7 @@ def test_kill_9_loses_nothing_and_the_certificate_is_the_same(tmp_path: Path, sl
             known = reached(out)
             before = log.read_text().count("\n") if log.exists() else 0
             process = start(out, log, 0.02)
-            try:
-                process.communicate(timeout=draw.uniform(0.5, 3.0))
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.communicate()
-                killed += 1
+            killed += fakes.killed_within(process, draw.uniform(0.5, 3.0))
             assert reached(out) >= known
             visited = [json.loads(line) for line in log.read_text().splitlines()[before:]] if log.exists() else []
             assert visited == architectures[known : known + len(visited)], "an architecture was visited twice"
