@@ -103,10 +103,10 @@ def _ray(scheduler: str | None, workers: int) -> Iterator[int]:
     except ImportError:
         raise UserError("--backend ray needs a package: pip install 'paretocut[ray]'") from None
     try:
-        _knock(scheduler)
         if scheduler is None:
             ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         else:
+            _knock(scheduler)
             ray.init(address=scheduler, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
@@ -119,10 +119,10 @@ def _ray(scheduler: str | None, workers: int) -> Iterator[int]:
         ray.shutdown()
 
 
-def _knock(scheduler: str | None) -> None:
+def _knock(scheduler: str) -> None:
     """Raises OSError where nobody listens at HOST:PORT: Ray would go on asking for a minute, and none of its options
     shortens that alone."""
-    where = urlsplit(scheduler if "://" in (scheduler or "") else f"//{scheduler}")
+    where = urlsplit(scheduler if "://" in scheduler else f"//{scheduler}")
     if where.hostname and where.port:
         socket.create_connection((where.hostname, where.port), timeout=CONNECT_SECONDS).close()
 

@@ -69,7 +69,7 @@ def map_layer(
 
     Raises IllegalDesign, naming the level that overflows, where no mapping fits.
     """
-    from evaluators.mapper.kernel import search  # compiled code: only where something is searched
+    from evaluators.mapper.kernel import AT_ONCE, search  # compiled code: only where something is searched
     from evaluators.mapper.tables import rows_of_m, tables
 
     priced = price(architecture, table)
@@ -81,7 +81,7 @@ def map_layer(
         laid_out = tables(kept, shape, priced)
         if laid_out.rows.all():
             try:
-                fit, _, archive, keys, found = search(laid_out, rows_of_m(laid_out), archive, keys, found, tag)
+                fit, _, archive, keys, found = search(laid_out, rows_of_m(laid_out), archive, keys, found, tag, AT_ONCE)
             except SystemError as error:
                 if _was_interrupt(error):
                     raise KeyboardInterrupt from None

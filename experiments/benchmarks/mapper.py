@@ -105,7 +105,7 @@ def batch(count: int, workers: int) -> None:
 
 def search_all(laid_out: list, closed: bool = False) -> int:
     """Search mapspaces that lie ready; with `closed` an entry beats whatever could be found. Returns exact counts."""
-    from evaluators.mapper.kernel import search
+    from evaluators.mapper.kernel import AT_ONCE, search
 
     counted = 0
     for per_layer in laid_out:
@@ -114,7 +114,7 @@ def search_all(laid_out: list, closed: bool = False) -> int:
             archive[0], keys[0], points = 0.0, 0, 1
         for tag, (laid, rows) in enumerate(per_layer):
             if laid.rows.all():
-                _, exactly, archive, keys, points = search(laid, rows, archive, keys, points, tag)
+                _, exactly, archive, keys, points = search(laid, rows, archive, keys, points, tag, AT_ONCE)
                 counted += exactly
     return counted
 

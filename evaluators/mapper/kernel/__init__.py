@@ -37,10 +37,11 @@ def _search_of(kept_for: str) -> Callable[..., Any]:
     """
 
     @entry
-    def search(t: Tables, rows: Rows, archive, keys, count, tag, at_once=AT_ONCE):
+    def search(t: Tables, rows: Rows, archive, keys, count, tag, at_once):
         """Search one mapspace, going on from an archive of `count` points (see `layer.map_layer`).
 
-        Tilings are looked at `at_once` together, which bounds the memory and changes nothing else.
+        Tilings are looked at `at_once` together, which bounds the memory and changes nothing else. (No default: with
+        one, calls with and without it would be compiled apart.)
 
         Returns (factorizations that fit, mappings counted exactly, the archive of shape (≥ K, 3): cycles, on-chip pJ
         without MACs, DRAM vector accesses, all for one group; keys of shape (≥ K, 10): the row per dimension, the loop

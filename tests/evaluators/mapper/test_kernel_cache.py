@@ -22,7 +22,7 @@ from search_spaces.types import ConvShape
 
 architecture, shape = accelerators.build("eyeriss_like"), ConvShape(1, 1, 1, 1, 1, 1, 1)
 laid = tables(mapspace(architecture, shape).variants[0], shape, price(architecture))
-answer = search(laid, rows_of_m(laid), np.empty((1, 3)), np.empty((1, 10), dtype=np.int64), 0, 0)[0]
+answer = search(laid, rows_of_m(laid), np.empty((1, 3)), np.empty((1, 10), dtype=np.int64), 0, 0, 1)[0]
 print(answer, sum(search.stats.cache_hits.values()))
 """
 BLOCK = """
