@@ -4,8 +4,10 @@ Register files and integer MACs follow the closed forms of Aladdin's tables (Sha
 ships them, SRAM the CACTI 7 sweeps in `data/` (ITRS low-standby-power cells, 300 K), DRAM the energy per bit of
 Accelergy's CACTI plug-in. All dynamic energies are those of a 5 ns clock at the nominal supply.
 
-An SRAM outside its table is refused. A register file's closed form is taken at any depth; its area counts the cells of
-one word and a term per row (log2(depth) / 32 × 70 µm²), which is small for deep files.
+An SRAM outside its table is refused; one between two rows is interpolated, which on 60 random sizes gave the energy
+per read that CACTI gives within 0.3 % at the median, 3.3 % in nine of ten and 22 % at worst. A register file's closed
+form is taken at any depth; its area counts the cells of one word and a term per row (log2(depth) / 32 × 70 µm²), which
+is small for deep files.
 
 `sram_45nm.csv` begins at 1 KiB and was recorded elsewhere; `sram_tiny_45nm.csv`, arrays of one bank from 64 bytes,
 and `sram_40nm.csv` were made with the same CACTI 7, asked as Accelergy 0.4's plug-in asks it (it repeats rows of
