@@ -87,8 +87,8 @@ class Output:
 class StreamedLevel:
     """A storage level as something that words pass through, all its instances side by side.
 
-    `block` are words per row (one access), `read_pj` and `write_pj` the energy of a row, None where the table has
-    none. Words per cycle are None where the files state none and the level is the outermost.
+    `block` are words per row (one access), `read_pj` and `write_pj` the energy of a row, None where the table does not
+    have the level. Words per cycle are None where the files state none and the level is the outermost.
     """
 
     name: str
@@ -144,11 +144,13 @@ def _streamed(part: ElementTree.Element, actions: Mapping[str, dict[str, float]]
         return None if each is None else each * instances
 
     charged = actions.get(name, {})
+    cluster = int(_text(part, "specs_/cluster_size/t_"))
+    unnamed = max(charged.values()) / cluster if charged else None  # what the tool takes for an action not in the table
     return StreamedLevel(
         name,
         block,
-        charged.get("read"),
-        charged.get("write"),
+        charged.get("read", unnamed),
+        charged.get("write", unnamed),
         words_per_cycle("read", row),
         words_per_cycle("write", row),
         words_per_cycle("shared", None),

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import yaml
@@ -295,8 +295,9 @@ class OwnSensor:
         if buffer is None:
             raise unknown("on-chip storage level", str(name), [level.name for level in on_chip])
         moved = streamed(layer, buffer, dram)
-        on_chip_pj = moved.buffer_reads * _row_pj(buffer, "read") + moved.buffer_writes * _row_pj(buffer, "write")
-        dram_pj = moved.dram_reads * _row_pj(dram, "read") + moved.dram_writes * _row_pj(dram, "write")
+        (read_pj, write_pj), (dram_read_pj, dram_write_pj) = _row_pj(buffer), _row_pj(dram)
+        on_chip_pj = moved.buffer_reads * read_pj + moved.buffer_writes * write_pj
+        dram_pj = moved.dram_reads * dram_read_pj + moved.dram_writes * dram_write_pj
         return moved, on_chip_pj, dram_pj
 
     def layer_grid(
@@ -400,14 +401,14 @@ class _Chip:
     levels: tuple[StreamedLevel, ...]
 
 
-def _row_pj(level: StreamedLevel, action: Literal["read", "write"]) -> float:
-    pj = level.read_pj if action == "read" else level.write_pj
-    if pj is None:
+def _row_pj(level: StreamedLevel) -> tuple[float, float]:
+    """Energy of a row read and of one written."""
+    if level.read_pj is None or level.write_pj is None:
         raise UserError(
-            f"the energy table has no action {action!r} of {level.name}, through which operators without MACs stream; "
-            f'name another level, as in OwnFiles(..., outermost_buffer="shared_glb"), or {_CONV_ONLY}'
+            f"the energy table has no {level.name}, through which operators without MACs stream; name another level as "
+            f'in OwnFiles(..., outermost_buffer="shared_glb"), or {_CONV_ONLY}'
         )
-    return pj
+    return level.read_pj, level.write_pj
 
 
 _CONV_ONLY = 'cost convolutions only: operators="conv"'

@@ -68,16 +68,21 @@ def test_clusters_are_charged_as_one(recorded: Unpack) -> None:
 
 
 def test_what_streams_through_a_level(recorded: Unpack, tmp_path: Path) -> None:
-    """Eyeriss states 16 words per cycle for its buffer and none for 14 stand-ins and DRAM; the dearest row counts."""
+    """Eyeriss states 16 words per cycle for its buffer and none for 14 stand-ins and DRAM; the dearest row counts.
+
+    Where the table knows another action only, the tool takes that.
+    """
     actions = [("read", 3.0), ("read", 74.1), ("write", 75.2), ("write", 1.0), ("idle", 0.1)]
     rows = [{"name": name, "arguments": None, "energy": pj} for name, pj in actions]
     table = tmp_path / "energies.yaml"
-    table.write_text(json.dumps({"ERT": {"tables": [{"name": "system.eyeriss.shared_glb", "actions": rows}]}}))
+    access = [{"name": "access", "arguments": None, "energy": 500.0}]
+    tables = [("system.eyeriss.shared_glb", rows), ("system.DRAM", access)]
+    table.write_text(json.dumps({"ERT": {"tables": [{"name": n, "actions": found} for n, found in tables]}}))
     *_, column, buffer, dram = read_streamed(recorded("eyeriss_like_00"), MAPPER, table)
     assert (buffer.name, buffer.block, buffer.read_pj, buffer.write_pj) == ("shared_glb", 4, 74.1, 75.2)
     assert (buffer.read_words_per_cycle, buffer.write_words_per_cycle) == (16, 16)
     assert (column.read_words_per_cycle, column.shared_words_per_cycle, column.read_pj) == (14, None, None)
-    assert (dram.name, dram.block, dram.read_words_per_cycle, dram.read_pj) == ("DRAM", 4, None, None)
+    assert (dram.name, dram.block, dram.read_words_per_cycle, dram.read_pj) == ("DRAM", 4, None, 500.0), "any action"
     table.write_text("ERT: {tables: [{name: system.shared_glb}]}")
     with pytest.raises(Broken, match=r"energies\.yaml cannot be read"):
         read_streamed(recorded("simba_like_00"), MAPPER, table)

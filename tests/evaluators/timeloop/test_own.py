@@ -20,6 +20,7 @@ from evaluators.timeloop.output import Output
 from evaluators.timeloop.own import OwnFiles, OwnSensor
 from evaluators.timeloop.render import SearchSettings, mapper_input, to_yaml
 from search_spaces import accelerators
+from search_spaces.accelerators import Architecture
 from search_spaces.errors import UserError
 from search_spaces.space import sensor_edge_space
 from tests.evaluators.timeloop.test_layers import NETWORK, SHAPE, SIMBA
@@ -28,9 +29,9 @@ from tests.timeloop import StandIn
 BIND = (("PEAccuBuffer.entries", "accum_buffer_words"), ("GlobalBuffer.entries", "glb_kib*1024"))
 
 
-def own_files(folder: Path, bind: tuple[tuple[str, str], ...] = BIND) -> OwnFiles:
-    """What we write for simba_like, as somebody's own files; the problem in them belongs to another layer."""
-    document = mapper_input(price(SIMBA, "timeloop-be27768"), SHAPE, "lpddr4", SearchSettings())
+def own_files(folder: Path, bind: tuple[tuple[str, str], ...] = BIND, chip: Architecture = SIMBA) -> OwnFiles:
+    """What we write for a template, as somebody's own files; the problem in them belongs to another layer."""
+    document = mapper_input(price(chip, "timeloop-be27768"), SHAPE, "lpddr4", SearchSettings())
     document["problem"]["instance"]["P"] = 7
     parts = {"arch.yaml": ("architecture",), "map.yaml": ("mapspace_constraints",), "energy.yaml": ("ERT", "ART")}
     for name, keys in parts.items():
@@ -91,20 +92,20 @@ def test_the_buffer_that_words_stream_through_can_be_named(stand_in: StandIn, tm
 
 
 @pytest.mark.parametrize(
-    ("buffer", "action", "says"),
+    ("buffer", "row", "says"),
     [
-        ("GlobalBufer", "read", "no component of the architecture 'GlobalBufer'; did you mean 'GlobalBuffer'?"),
-        ("DRAM", "read", "no on-chip storage level 'DRAM'"),
-        (None, "lookup", "no action 'read' of GlobalBuffer.*or cost convolutions only: operators=\"conv\""),
+        ("GlobalBufer", "GlobalBuffer", "no component of the architecture 'GlobalBufer'; did you mean 'GlobalBuffer'?"),
+        ("DRAM", "GlobalBuffer", "no on-chip storage level 'DRAM'"),
+        (None, "Other", 'the energy table has no GlobalBuffer.*or cost convolutions only: operators="conv"'),
     ],
 )
 def test_what_cannot_stream_gets_one_line(
-    buffer: str | None, action: str, says: str, stand_in: StandIn, tmp_path: Path
+    buffer: str | None, row: str, says: str, stand_in: StandIn, tmp_path: Path
 ) -> None:
     stand_in.does("simba_like_00")
     files = own_files(tmp_path)
     energies = tmp_path / "energy.yaml"
-    energies.write_text(energies.read_text().replace("name: read", f"name: {action}"))
+    energies.write_text(energies.read_text().replace("system.GlobalBuffer", f"system.{row}"))
     files = OwnFiles(files.files, outermost_buffer=buffer)
     with pytest.raises(UserError, match=says):
         OwnSensor(settings(files, "all"), Memo()).layer_costs(NETWORK, SIMBA, 200e6, "lpddr4")
@@ -300,16 +301,19 @@ def test_what_own_files_need_is_said(stand_in: StandIn, tmp_path: Path) -> None:
 
 @pytest.mark.timeloop
 @pytest.mark.skipif(shutil.which(MAPPER) is None, reason=f"no {MAPPER} on the PATH")
-def test_the_real_tool_gives_what_it_gives_for_our_own_input(tmp_path: Path) -> None:
-    """The same architecture through both doors: as our template, and as somebody's files."""
-    sensor = OwnSensor(settings(own_files(tmp_path), "all"), Memo())
-    own = sensor.layer_costs(NETWORK, SIMBA, 200e6, "lpddr4")
+@pytest.mark.parametrize("accelerator", accelerators.names())
+def test_the_real_tool_gives_what_it_gives_for_our_own_input(accelerator: str, tmp_path: Path) -> None:
+    """The same architecture through both doors: as our template, and as somebody's files; the pool's words as well."""
+    chip = accelerators.build(accelerator)
+    sensor = OwnSensor(settings(own_files(tmp_path, (), chip), "all"), Memo())
+    own = sensor.layer_costs(NETWORK, chip, 200e6, "lpddr4")
     template = SensorSettings(dvfs="off", energy_table="timeloop-be27768", accelerator_model="timeloop")
-    ours = SensorModel(template, Memo()).layer_costs(NETWORK, SIMBA, 200e6, "lpddr4")
+    ours = SensorModel(template, Memo()).layer_costs(NETWORK, chip, 200e6, "lpddr4")
     assert np.array_equal(own.cycles, ours.cycles)
     assert own.energy_j == pytest.approx(ours.energy_j, rel=1e-9)
-    (found,) = sensor.found([(SHAPE, SIMBA)])
-    (again,) = sensor.model([(SHAPE, SIMBA)], [found["mapping"]])
+    assert own.dram_j == pytest.approx(ours.dram_j, rel=1e-9)
+    (found,) = sensor.found([(SHAPE, chip)])
+    (again,) = sensor.model([(SHAPE, chip)], [found["mapping"]])
     model, mapper = (Output.from_json(answer["output"]) for answer in (again, found))
     assert model.levels == mapper.levels, "its model on what its mapper found"
 
