@@ -9,7 +9,7 @@ from typing import cast
 from search_spaces.errors import UserError
 from search_spaces.types import CutMode
 
-__all__ = ["free_path", "write", "write_script"]
+__all__ = ["free_path", "name_after", "write", "write_script"]
 
 PARAMETERS = {"accelerator": "accelerators", "dram": "drams", "link": "links"}
 """Knobs that `sensor_edge_space` takes under another name."""
@@ -75,11 +75,21 @@ def write_script(name: str, network: str, input_shape: tuple[int, ...] | None, c
     return path
 
 
+def name_after(file: Path) -> str:
+    """The name of a script that is made from a file: the file's, as far as a script can have it.
+
+    >>> name_after(Path("my net 1.1.yaml")), name_after(Path("2023.yaml"))
+    ('my_net_1_1', 'study_2023')
+    """
+    stem = re.sub(r"[^A-Za-z0-9_-]", "_", file.stem)
+    return stem if re.match("[A-Za-z_]", stem) and stem not in PACKAGES else f"study_{stem}"
+
+
 def free_path(name: str) -> Path:
     """Where a script of this name goes. Raises UserError for a name that cannot be, or one that is taken."""
     stem = name.removesuffix(".py")
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", Path(stem).name):
-        raise UserError(f"a script's name is letters, digits, - and _, not {name!r}; for example: mine")
+        raise UserError(f"a script's name is letters, digits, - and _, a letter first, not {name!r}; for example: mine")
     if Path(stem).name in PACKAGES:
         raise UserError(f"a script named {Path(stem).name}.py would hide the package of that name; for example: mine")
     path = Path(f"{stem}.py")

@@ -37,10 +37,10 @@ def _cnnparted(
     paretocut import cnnparted examples/squeezenet1_1.yaml
     """
     from dse.cnnparted import read_config, script_text
-    from dse.scaffold import free_path, write
+    from dse.scaffold import free_path, name_after, write
 
     found = read_config(config, network)
-    path = free_path(name or config.stem)
+    path = free_path(name or name_after(config))
     write(path, script_text(found, path.stem))
     if as_json:
         typer.echo(json.dumps({"script": str(path), **asdict(found)}, indent=2))

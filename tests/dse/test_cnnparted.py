@@ -260,6 +260,20 @@ def test_the_script_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
     assert json.loads(capsys.readouterr().out)["clock_mhz"] == 500.0
 
 
+@pytest.mark.parametrize(
+    ("file", "script"),
+    [("my net 1.1.yaml", "my_net_1_1.py"), ("2023.yaml", "study_2023.py"), ("dse.yml", "study_dse.py")],
+)
+def test_any_file_name_gives_a_script(
+    file: str, script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path, FORMS["system (2025)"]).rename(file)
+    assert run("import", "cnnparted", file) == 0
+    assert f"next: paretocut run {script}" in capsys.readouterr().out
+    assert Path(script).is_file()
+
+
 def test_quotes_in_a_file_make_no_other_script(tmp_path: Path) -> None:
     """What a file says goes into the script as text that Python reads back, whatever it is."""
     path = tmp_path / 'odd"""name.yaml'
