@@ -257,7 +257,7 @@ def read_directives(folder: Path, tool: str) -> list[dict[str, Any]]:
     path = folder / f"{tool}.map.yaml"
     try:
         found: list[dict[str, Any]] = yaml.safe_load(path.read_text())["mapping"]
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+    except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise Broken(f"{path.name} cannot be read ({type(error).__name__}: {error})") from None
     return found
 
@@ -344,7 +344,7 @@ def dummies(folder: Path, tool: str, table: Literal["ERT", "ART"] = "ERT") -> tu
     try:
         rows = yaml.safe_load(path.read_text())[f"{table}_summary"]["table_summary"]
         return tuple(row["name"] for row in rows if _is_dummy(row[_ESTIMATIONS[table]]))
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+    except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise Broken(f"{path.name} cannot be read ({type(error).__name__}: {error})") from None
 
 

@@ -93,7 +93,7 @@ def probe_accelergy() -> Probe:
     try:
         table = yaml.safe_load((run.folder / "ERT_summary.yaml").read_text())["ERT_summary"]["table_summary"]
         who = {row["name"].rpartition("_")[2]: row["primitive_estimation(s)"] for row in table}
-    except (OSError, yaml.YAMLError, KeyError, TypeError):
+    except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError):
         return Probe(False, f"{found} gave no energies: {' | '.join(last_lines(run.log))}")
     finally:
         run.discard()

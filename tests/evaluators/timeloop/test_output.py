@@ -16,6 +16,7 @@ from evaluators.timeloop.output import (
     dummies,
     mapspace_size,
     read_area_um2,
+    read_directives,
     read_mapping,
     read_output,
     read_streamed,
@@ -183,3 +184,13 @@ def test_accelergys_own_words(tmp_path: Path) -> None:
     assert accelergy_says(tmp_path, "timeloop-mapper") == "Accelergy failed: sh: 1: accelergy: not found"
     log.write_text("")
     assert accelergy_says(tmp_path, "timeloop-mapper") is None
+
+
+@pytest.mark.parametrize("broken", [b"\xdb", b"ERT_summary: a", b"ERT_summary: {table_summary: [a]}", b"[", b""])
+def test_a_damaged_summary_is_named(broken: bytes, tmp_path: Path) -> None:
+    (tmp_path / f"{MAPPER}.ERT_summary.yaml").write_bytes(broken)
+    with pytest.raises(Broken, match="ERT_summary.yaml cannot be read"):
+        dummies(tmp_path, MAPPER)
+    (tmp_path / f"{MAPPER}.map.yaml").write_bytes(broken)
+    with pytest.raises(Broken, match="map.yaml cannot be read"):
+        read_directives(tmp_path, MAPPER)
