@@ -189,8 +189,8 @@ def test_accelergys_own_words(tmp_path: Path) -> None:
 @pytest.mark.parametrize("broken", [b"\xdb", b"ERT_summary: a", b"ERT_summary: {table_summary: [a]}", b"[", b""])
 def test_a_damaged_summary_is_named(broken: bytes, tmp_path: Path) -> None:
     (tmp_path / f"{MAPPER}.ERT_summary.yaml").write_bytes(broken)
-    with pytest.raises(Broken, match="ERT_summary.yaml cannot be read"):
+    with pytest.raises(Broken, match=r"ERT_summary\.yaml cannot be read"):
         dummies(tmp_path, MAPPER)
     (tmp_path / f"{MAPPER}.map.yaml").write_bytes(broken)
-    with pytest.raises(Broken, match="map.yaml cannot be read"):
+    with pytest.raises(Broken, match=r"map\.yaml cannot be read"):
         read_directives(tmp_path, MAPPER)
