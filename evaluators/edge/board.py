@@ -88,7 +88,7 @@ def measure(
             torch.manual_seed(0)
             source = torch.rand(plan["input"]).to(device)
             network = _Network(module.to(device), plan, device)
-            versions = {"torch": str(torch.__version__), "torchvision": _torchvision()}
+            versions = {"torch": str(torch.__version__), "torchvision": _torchvision(), **cuda(device)}
             return timed(network, source, device, method, runs, torch.get_num_threads(), precision, progress, versions)
     finally:
         torch.set_num_threads(before)
@@ -103,7 +103,7 @@ def timed(
     threads: int,
     precision: float | None,
     progress: Progress | None,
-    versions: Mapping[str, str],
+    versions: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The profile of a network that is made of sections as `_Network` is; `versions` are those of what runs it."""
     plan = network.plan
@@ -496,6 +496,22 @@ def _torchvision() -> str:
         return str(importlib.import_module("torchvision").__version__)
     except Exception:  # a vendor's torch may come without one that works
         return ""
+
+
+def cuda(device: str) -> dict[str, Any]:
+    """CUDA and cuDNN, and whether convolutions round what they are given to TensorFloat-32 (10 bits of mantissa).
+
+    GPUs from Ampere on do unless torch is told otherwise.
+    """
+    if device != "cuda":
+        return {}
+    import torch
+
+    return {
+        "cuda": str(torch.version.cuda),
+        "cudnn": torch.backends.cudnn.version(),
+        "tf32": bool(torch.backends.cudnn.allow_tf32) and torch.cuda.get_device_capability()[0] >= 8,
+    }
 
 
 def environment(threads: int) -> dict[str, Any]:

@@ -147,7 +147,8 @@ def ran_by(environment: Mapping[str, Any]) -> str:
     if "onnxruntime" in environment:
         how = f"graph optimisation {environment.get('graph_optimisation', '?')}"
         return f"onnxruntime {environment['onnxruntime']}, {how}, the file's own weights and types"
-    return f"torch {environment.get('torch', '?')}, random weights, 32-bit floats"
+    rounded = " (convolutions in TensorFloat-32)" if environment.get("tf32") else ""
+    return f"torch {environment.get('torch', '?')}, random weights, 32-bit floats{rounded}"
 
 
 def merge(profiles: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

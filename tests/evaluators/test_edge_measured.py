@@ -385,6 +385,33 @@ def test_everything_follows_the_network_to_another_device(
     assert len(found["cuts"]) == len(network.cuts) > 2
 
 
+# the computer
+
+
+@pytest.mark.parametrize(("generation", "rounds"), [(8, True), (7, False)])
+def test_what_a_gpu_computes_with_is_recorded(
+    generation: int, rounds: bool, network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No GPU is here: its generation is made up, and the settings are torch's own."""
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (generation, 0))
+    found = measure(network, runs=1, threads=1)
+    found["environment"] |= board.cuda("cuda")
+    assert found["environment"]["cuda"] == str(torch.version.cuda)
+    assert ("(convolutions in TensorFloat-32)" in files.edge_profile(found, network, "here").notes[0]) == rounds
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    assert not board.cuda("cuda")["tf32"] and board.cuda("cpu") == {}
+
+
+def test_the_power_mode_is_what_the_board_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = tmp_path / "nvpmodel"
+    tool.write_text("#!/bin/sh\necho 'NV Power Mode: MODE_15W_2CORE'\necho 1\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert board.environment(2)["power_mode"] == "MODE_15W_2CORE"
+    tool.write_text("#!/bin/sh\nexit 1\n")
+    assert board.environment(2)["power_mode"].partition(" ")[0] in ("governor", "unknown")
+
+
 # sensors
 
 
