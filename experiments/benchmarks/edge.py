@@ -2,6 +2,7 @@
 
     python experiments/benchmarks/edge.py                          the paper's three CNNs, 50 runs, CPU, and CUDA if any
     python experiments/benchmarks/edge.py --network squeezenet1_1 --runs 20 --threads 1 --repeat 3 --json
+    python experiments/benchmarks/edge.py --network net.onnx --mode tensor                 by onnxruntime
 
 Printed for every network: seconds of both methods, their ratio beside half the number of cuts, and how far apart both
 are at each cut. Methods take turns (--repeat times each, the median of all is compared), so that a machine that slows
@@ -16,10 +17,11 @@ import os
 import time
 from dataclasses import dataclass
 from statistics import median
+from typing import get_args
 
 from evaluators.edge import measured
 from search_spaces import networks
-from search_spaces.types import Network
+from search_spaces.types import CutMode, Network
 
 NETWORKS = ("fcn_resnet50", "googlenet", "squeezenet1_1")
 METHODS = ("suffix", "segments")
@@ -102,9 +104,10 @@ def report(row: Row, runs: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--network", action="append", help="a network (repeat); default: the paper's three")
+    parser.add_argument("--mode", choices=get_args(CutMode), default="block", help="cut mode; of an ONNX file: tensor")
     parser.add_argument("--runs", type=int, default=50)
     parser.add_argument("--repeat", type=int, default=1, help="how often each method takes its turn")
-    parser.add_argument("--threads", type=int, help="default: torch's choice")
+    parser.add_argument("--threads", type=int, help="default: torch's choice, or a core each")
     parser.add_argument("--device", action="append", choices=measured.DEVICES, help="default: cpu, and cuda if there")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
@@ -117,7 +120,7 @@ def main() -> None:
         print(f"torch {torch.__version__}, {os.cpu_count()} CPUs, load average {os.getloadavg()[0]:.1f}")
     for device in devices:
         for name in given.network or NETWORKS:
-            row = measure(networks.load(name), device, given.runs, given.threads, given.repeat)
+            row = measure(networks.load(name, None, given.mode), device, given.runs, given.threads, given.repeat)
             rows.append(row)
             if not given.json:
                 report(row, given.runs)

@@ -236,12 +236,12 @@ def _types(model: onnx.ModelProto, shape: Sequence[int], name: str) -> dict[str,
 
 def _compute_sizes(model: onnx.ModelProto, types: dict[str, onnx.ValueInfoProto]) -> bool:
     """Write in what is computed from sizes and constants alone, where inference knew too little; whether any was."""
-    from onnx import helper, numpy_helper
-    from onnx.reference import ReferenceEvaluator
-
     graph = model.graph
     if all(_is_known(types.get(tensor)) for node in graph.node for tensor in node.output if tensor):
         return False
+    from onnx import helper, numpy_helper
+    from onnx.reference import ReferenceEvaluator
+
     opsets = {opset.domain: opset.version for opset in model.opset_import}
     held = {t.name: numpy_helper.to_array(t) for t in graph.initializer if prod(t.dims) <= _BIG}
     before, left = len(held), []
