@@ -2,7 +2,8 @@
 
 Input channels lie on the columns and output channels on the rows, as many as there are; a mapping chooses which
 tensors the global buffer keeps. `accum_buffer` is the pe_spad; `input_buffer` and `weight_buffer` are registers of one
-word, which can be SRAM only where a scale makes them deep. The template leaves loop orders free; searched are the
+word, which can be SRAM only where a scale makes them deep. Only channels are unrolled, as the template's own comment
+says; its constraints would let the tool unroll N too, a batch. The template leaves loop orders free; searched are the
 orders below, because no other moves less:
 
 - Which loop is innermost at a level is all that matters to a tensor whose tile lies inside: loops irrelevant to it
