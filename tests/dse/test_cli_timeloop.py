@@ -101,6 +101,7 @@ def test_a_run_that_hangs_is_stopped_where_the_command_says(
         (["--accelerator-model", "timelop"], "did you mean 'timeloop'?"),
         (["--keep-runs", "runs"], "--keep-runs is for runs of Timeloop"),
         (["--run-limit", "5"], "--run-limit is for runs of Timeloop"),
+        (["--accelerator-model", "timeloop", "--backend", "dask"], "runs of timeloop are on this machine"),
     ],
 )
 def test_what_cannot_be_is_refused(
