@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dse.judges import Asked, model_rows, own_rows, search_rows
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from dse.result import StudyResult
     from evaluators.memo import Memo
     from evaluators.sensor import SensorModel, SensorSettings
+    from evaluators.timeloop import Timeloop
     from evaluators.timeloop.own import OwnFiles, OwnSensor
     from search_spaces.types import Network
 
@@ -48,10 +48,12 @@ def verify(
     designs: int | None = None,
     search: bool = True,
     workers: int = 1,
-    runs: Path | None = None,
+    tool: Timeloop | None = None,
     progress: Progress | None = None,
 ) -> Verification:
     """Judge the first `designs` designs of a front (all if None); `search` also runs the tool's own mapper.
+
+    `tool` says how long a run may take and where its folder is kept.
 
     Raises UserError for a front without designs, figures that have no mapping, a network, own files or an evaluator
     that have changed since the study, and where the tool is missing or fails.
@@ -63,7 +65,7 @@ def verify(
     if not len(result.front):
         raise UserError(f"{result.folder} has no feasible design yet; run it on first")
     settings = _sensor_settings(result.question)
-    tool = Timeloop(memo, runs=runs)
+    tool = tool or Timeloop(memo)
     own = settings.timeloop_files is not None
     tools = [tool.tool(name).says for name in ([MODEL, MAPPER] if search and not own else [MODEL])]
     network = _network(result.question, network)

@@ -10,12 +10,19 @@ import typer
 if TYPE_CHECKING:
     from evaluators.memo import Memo
 
-__all__ = ["RESULTS", "AsJson", "Cache", "open_memo"]
+__all__ = ["RESULTS", "AsJson", "Cache", "KeepRuns", "RunLimit", "open_memo"]
 
 RESULTS = Path("results")
 """Where studies live unless --out says otherwise."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: SI units, the unit in the name.")]
+KeepRuns = Annotated[
+    Path | None, typer.Option(help="Keep the inputs and outputs of every run of Timeloop here.", show_default="none")
+]
+RunLimit = Annotated[
+    float | None,
+    typer.Option(help="Stop a run of Timeloop after this many seconds, as a failure.", show_default="600"),
+]
 Cache = Annotated[Path | None, typer.Option("--cache", help="The memo's file.", show_default="your cache folder")]
 
 

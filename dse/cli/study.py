@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dse.cli._options import RESULTS, AsJson, Cache, open_memo
+from dse.cli._options import RESULTS, AsJson, Cache, KeepRuns, RunLimit, open_memo
 from dse.cli._script import Question, question_in, spec_of
 from dse.cli.results import show
 from search_spaces.errors import UserError
@@ -65,13 +65,6 @@ WarmStart = Annotated[
 AcceleratorModel = Annotated[
     str | None,
     typer.Option(help="mapper: ours, optimal; timeloop or zigzag: that tool.", show_default="what the script says"),
-]
-KeepRuns = Annotated[
-    Path | None, typer.Option(help="Keep the inputs and outputs of every run of Timeloop here.", show_default="none")
-]
-RunLimit = Annotated[
-    float | None,
-    typer.Option(help="Stop a run of Timeloop after this many seconds, as a failure.", show_default="600"),
 ]
 Storage = Annotated[
     str | None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dse.cli._options import AsJson, Cache, open_memo
+from dse.cli._options import AsJson, Cache, KeepRuns, RunLimit, open_memo
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,9 +35,8 @@ def _verify(
     script: Annotated[
         Path | None, typer.Option(help="The study's script, where its network has no name of its own.")
     ] = None,
-    keep_runs: Annotated[
-        Path | None, typer.Option(help="Keep the inputs and outputs of every run here.", show_default="none")
-    ] = None,
+    keep_runs: KeepRuns = None,
+    run_limit: RunLimit = None,
     cache: Cache = None,
     as_json: AsJson = False,
 ) -> None:
@@ -52,6 +51,7 @@ def _verify(
     from dse.console import now_and_then
     from dse.result import read_result
     from dse.verify import verify
+    from evaluators.timeloop import LIMIT_S, Timeloop
 
     due = now_and_then()
 
@@ -69,7 +69,7 @@ def _verify(
             designs=designs,
             search=search,
             workers=workers,
-            runs=keep_runs,
+            tool=Timeloop(memo, limit_s=LIMIT_S if run_limit is None else run_limit, runs=keep_runs),
             progress=progress,
         )
     if as_json:

@@ -218,7 +218,7 @@ def _read(name: str, one: _Wanted, run: Run, limit_s: float) -> dict[str, Any]:
         return failure(name, one.what, run.argv, run.folder, log, status=run.status, because=because)
 
     if run.status is None:
-        raise failed(f"it ran for more than {limit_s:g} s; raise the limit (paretocut run --run-limit) or search less")
+        raise failed(f"it ran for more than {limit_s:g} s; raise the limit (--run-limit) or search less")
     if run.status == 0 and nothing_maps(log):
         return {"illegal": ["layer does not map", f"{name} finds no mapping of {one.what}"]}
     if run.status == 1 and "couldn't map level" in log:

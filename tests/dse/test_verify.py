@@ -278,6 +278,16 @@ def test_own_files_must_be_what_they_were(own: Path) -> None:
             verify(read_result(Path("ours")), memo, network=NETWORK)
 
 
+def test_a_run_that_hangs_is_stopped(
+    folder: Path, script: Path, stand_in: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stand_in.does("hang")
+    assert verified(script, "--run-limit", "0.3", "--keep-runs", "runs") == 2
+    error = capsys.readouterr().err
+    assert "it ran for more than 0.3 s; raise the limit (--run-limit)" in error
+    assert len(list(Path("runs").iterdir())) == 1
+
+
 def test_figures_of_another_evaluator_are_not_judged(folder: Path, stand_in: StandIn) -> None:
     result = read_result(folder)
     question = {**result.question, "versions.sensor": "sensor 0"}
