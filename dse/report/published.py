@@ -71,7 +71,7 @@ def _points_table(rows: Sequence[Beside], source: str, folder: str) -> Renderabl
             *(f"{value * 1e3:.4g}" for value in (point.sensor_latency_s, point.link_latency_s)),
             *(f"{value * 1e3:.4g}" for value in (point.sensor_energy_j, point.link_energy_j)),
             *("–" if value is None else f"{value * 1e3:.4g}" for value in (row.to_the_edge_s, row.energy_j)),
-            str(row.designs) if row.known else "no such cut",
+            str(row.designs) if row.known else "not asked",
             "–" if row.beaten is None else "yes" if row.beaten else "no",
         )
     judged = [row.beaten for row in rows if row.beaten is not None]
