@@ -194,6 +194,7 @@ def test_adopted_trials_are_recovered_too(tmp_path: Path) -> None:
     (out / "study.db").write_bytes(bytes(4096) + data[4096:])
     found = recover(out)
     assert found is not None and found.trials > 0
+    assert any(trial.position < 0 for trial in stored(out)), "adopted ones come before the study's own"
     run(out, 50)
     kept = {trial.position: trial for trial in stored(out)}
     assert all(kept[trial.position] == trial for trial in expected if trial.position in kept)
