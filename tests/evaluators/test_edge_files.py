@@ -183,6 +183,9 @@ def test_an_accelerator_is_an_edge_node_with_its_own_energy() -> None:
         assert metrics["edge_energy_j"] == found.energy_j[1]
         block = system.architecture_block(space, space.indices_of(0)[1:8])
         assert block.metrics["edge_energy_j"][1, 0, 0, 0] == found.energy_j[1]
+        with_power = replace(system.settings, edge_power_w=5.0)
+        metrics = System(network, with_power, memo).metrics(space.decode((1,) + (0,) * 10))
+        assert metrics["edge_energy_j"] == 5.0 * found.latency_s[1], "a power that is given counts in its place"
 
 
 @pytest.mark.parametrize("name", accelerators.names())

@@ -162,9 +162,10 @@ def test_a_layer_that_does_not_map_matters_only_before_the_cut():
     space = sensor_edge_space(NETWORK, **SMALL)
     everything_on_the_edge, after_conv1 = space.decode((0,) * 11), space.decode((1, *(0,) * 10))
     assert whole.metrics(everything_on_the_edge)["accelerator_energy_j"] == 0
-    with pytest.raises(IllegalDesign, match="conv1 fits nowhere") as error:
-        whole.evaluate(after_conv1)
-    assert error.value.reason == "layer does not map"
+    for point in (after_conv1, space.decode((len(NETWORK.cuts) - 1, *(0,) * 10))):
+        with pytest.raises(IllegalDesign, match="conv1 fits nowhere") as error:  # the first of two before the last cut
+            whole.evaluate(point)
+        assert error.value.reason == "layer does not map"
 
 
 def test_everything_on_the_edge_still_sends_the_input():
@@ -179,6 +180,12 @@ def test_several_tensors_cross_in_one_burst():
     evaluation = system().evaluate(sensor_edge_space(NETWORK, cuts=("left+pool",), **SMALL).decode((0,) * 11))
     assert evaluation.links[0].payload_bytes == 3072
     assert evaluation.links[0].wire_bytes == 3072 + 3 * 38
+
+
+def test_the_last_byte_that_crosses_need_not_be_full():
+    """10 elements of 5 bits."""
+    evaluation = system(tensor_bits=5).evaluate(sensor_edge_space(NETWORK, cuts=("fc",), **SMALL).decode((0,) * 11))
+    assert evaluation.links[0].payload_bytes == 7
 
 
 @pytest.mark.parametrize("cut", range(len(NETWORK.cuts)))
@@ -266,7 +273,8 @@ def test_the_fingerprint_knows_the_network_and_the_models_version():
 
 
 def test_the_fingerprint_ignores_how_the_same_edge_node_is_named_and_timed():
-    assert system().fingerprint() == system(edge="jetson-tx2", edge_runs=7).fingerprint()
+    timed = {"edge_runs": 7, "edge_threads": 2, "edge_method": "suffix", "edge_precision": 0.02}
+    assert system().fingerprint() == system(edge="jetson-tx2", **timed).fingerprint()
 
 
 @pytest.mark.parametrize(
