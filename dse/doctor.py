@@ -101,6 +101,11 @@ def _postgresql() -> tuple[bool, str]:
     return works, f"driver {says}; whether a server answers shows when a study is stored there" if works else says
 
 
+def _reports() -> tuple[bool, str]:
+    works, says = _package("matplotlib", "matplotlib")()
+    return works, f"{says} draws PNG pictures; no report needs a browser" if works else says
+
+
 BACKENDS = (
     Backend("timeloop-mapper", "--accelerator-model timeloop, verify", _timeloop("timeloop-mapper"), _TIMELOOP),
     Backend("timeloop-model", "verify", _timeloop("timeloop-model"), _TIMELOOP),
@@ -130,6 +135,7 @@ BACKENDS = (
         _package("onnxruntime", "onnxruntime"),
         "pip install 'paretocut[onnx]'",
     ),
+    Backend("reports", "front.png and --plot", _reports, "pip install matplotlib"),
     Backend(
         "PostgreSQL",
         "Optuna studies in a database that several machines share",
