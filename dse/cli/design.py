@@ -190,7 +190,10 @@ def evaluate(
         system = System(traced, settings, memo, edge_progress=told)
         evaluation, edge_notes = system.evaluate(point, mapping_point), system.edge_profile.notes
     if as_json:
-        head = {"network": traced.name, "input": list(traced.input.shape), "cut_mode": traced.cut_mode}
+        head = {
+            "network": traced.name, "input": list(traced.input.shape), "cut_mode": traced.cut_mode,
+            "network_notes": traced.notes,
+        }  # fmt: skip
         broken = {"breaks": [str(constraint) for constraint in _broken(evaluation)]}
         found = {**head, "settings": asdict(settings), **evaluation.to_json(), **broken, "edge_notes": edge_notes}
         found["cannot_keep_the_frame_rate"] = _too_slow(settings, evaluation)
@@ -219,6 +222,8 @@ def _show(network: Network, settings: SystemSettings, evaluation: Evaluation, ed
     shape = "x".join(map(str, network.input.shape))
     out.print(f"[bold]{network.name}[/bold], input {shape}, cut after {escape(evaluation.point.cuts[0])}")
     out.print(knobs, markup=False)
+    for note in network.notes:
+        out.print(f"note: {note}", markup=False)
     frames = "frames" if batch == 1 else f"batches of {batch}"
     out.print(
         f"{settings.frame_rate_fps:g} {frames}/s, {settings.tensor_bits}-bit tensors (accuracy is not modelled), "

@@ -191,6 +191,8 @@ def _study(
     from dse.run import run_study
 
     spec = _asked(spec_of(question), options)
+    for note in spec.network.notes:
+        typer.echo(f"{spec.network.name}: {note}", err=True)
     out = options.out or RESULTS / f"{script.stem}-{spec.algorithm}-s{spec.seed}"
     exact = spec.algorithm == "exact"
     if options.budget is not None and options.budget < 1:

@@ -167,3 +167,43 @@ def test_a_point_of_the_front_over_mappings_is_itemised(run):
         assert metrics["sensor_latency_s"] == point["latency_s"]
     code, _, errors = run("evaluate", "lenet5", *chip, *at, "--metric", "pareto")
     assert code == 2 and "many costs" in errors and errors.count("\n") == 1
+
+
+USERS_CODE = """
+import torch
+from torch import nn
+
+
+INPUT = (1, 3, 8, 8)
+
+
+class Odd(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+
+    def forward(self, x):
+        return torch.erf(self.conv(x))
+"""
+
+
+def test_operators_that_are_not_known_are_said_wherever_they_are_costed(run, tmp_path, monkeypatch):
+    (tmp_path / "odd_code.py").write_text(USERS_CODE)
+    script = tmp_path / "question.py"
+    script.write_text(
+        "from dse import StudySpec\n"
+        "from evaluators.system import SystemSettings\n"
+        "from search_spaces import networks\n"
+        "from search_spaces.space import sensor_edge_space\n"
+        "network = networks.load('odd_code:Odd')\n"
+        "def study():\n"
+        "    space = sensor_edge_space(network, accelerators=('simba_like',), pe_cols=(2,), clock_mhz=(100,))\n"
+        "    return StudySpec(network, space, SystemSettings())\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    said = "operator erf (×1) is not known: costed as one read and write"
+    shown = run("evaluate", "odd_code:Odd", "--cut", "2")[1]
+    assert f"note: {said}" in shown
+    assert said in json.loads(run("evaluate", "odd_code:Odd", "--cut", "2", "--json")[1])["network_notes"]
+    status, _, error = run("run", "question.py", "--out", "results")
+    assert (status, f"odd_code:Odd: {said}" in error) == (0, True), error
