@@ -200,8 +200,7 @@ def _study(
     if exact and options.budget is not None:
         typer.echo("exact visits the whole space: --budget is not used", err=True)
     budget = options.budget if options.budget is not None else algorithms.load(spec.algorithm).budget
-    tool = spec.settings.sensor.accelerator_model
-    if options.backend != "loky" and tool != "mapper":
+    if options.backend != "loky" and (tool := spec.settings.sensor.accelerator_model) != "mapper":
         raise UserError(f"runs of {tool} are on this machine, --workers of them at once; leave out --backend")
     memo = None if evaluator else open_memo(options.cache)
     interrupts = Interrupts()
