@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
+from evaluators.timeloop.front_end import FRONT_END
 from evaluators.timeloop.process import INSTALLATION
 
 __all__ = ["BACKENDS", "Backend", "Finding", "examine"]
@@ -53,6 +54,13 @@ def _timeloop(name: str) -> Callable[[], tuple[bool, str]]:
         return probe.works, probe.says
 
     return look
+
+
+def _front_end() -> tuple[bool, str]:
+    from evaluators.timeloop.probe import probe_front_end
+
+    probe = probe_front_end()
+    return probe.works, probe.says
 
 
 def _accelergy() -> tuple[bool, str]:
@@ -109,6 +117,14 @@ def _reports() -> tuple[bool, str]:
 BACKENDS = (
     Backend("timeloop-mapper", "--accelerator-model timeloop, verify", _timeloop("timeloop-mapper"), _TIMELOOP),
     Backend("timeloop-model", "verify", _timeloop("timeloop-model"), _TIMELOOP),
+    Backend(
+        "timeloopfe",
+        "v0.4 input of Timeloop: --accelerator-model timeloop-v0.4, your own v0.4 files",
+        _front_end,
+        "it is part of PyTimeloop: after Timeloop, Accelergy and islpy with Barvinok, clone its repository with its "
+        "submodules and `pip3 install -e .`, as its README says, or use the Docker image of the exercises: "
+        f"{FRONT_END}, https://github.com/Accelergy-Project/timeloop-accelergy-exercises",
+    ),
     Backend(
         "accelergy",
         "your own Timeloop files, where they hold no energy table",

@@ -53,7 +53,8 @@ def verify(
 ) -> Verification:
     """Judge the first `designs` designs of a front (all if None); `search` also runs the tool's own mapper.
 
-    `tool` says how long a run may take and where its folder is kept.
+    `tool` says how long a run may take, where its folder is kept, and what it reads: "auto" is what the study says, or
+    what is installed.
 
     Raises UserError for a front without designs, figures that have no mapping, a network, own files or an evaluator
     that have changed since the study, and where the tool is missing or fails.
@@ -65,11 +66,15 @@ def verify(
     if not len(result.front):
         raise UserError(f"{result.folder} has no feasible design yet; run it on first")
     settings = _sensor_settings(result.question)
+    own = settings.timeloop_files
     tool = tool or Timeloop(memo)
-    own = settings.timeloop_files is not None
-    tools = [tool.tool(name).says for name in ([MODEL, MAPPER] if search and not own else [MODEL])]
+    if own is not None:
+        tool = tool.reading(own.input_format)
+    elif tool.input_format == "auto":  # v0.4 cannot say remainders
+        tool = tool.reading("0.3" if settings.factors == "imperfect" else settings.timeloop_input or "auto")
+    tools = [tool.says(name) for name in ([MODEL, MAPPER] if search and own is None else [MODEL])]
     network = _network(result.question, network)
-    sensor = OwnSensor(settings, memo, tool) if own else SensorModel(settings, memo)
+    sensor = SensorModel(settings, memo) if own is None else OwnSensor(settings, memo, tool)
     if sensor.version != result.question["versions.sensor"]:
         raise UserError(
             f"the study's figures are of {result.question['versions.sensor']}, here is {sensor.version}; run the study "

@@ -24,6 +24,7 @@ from search_spaces.errors import IllegalDesign, UserError, unknown
 from search_spaces.types import ConvShape, Layer, Network
 
 if TYPE_CHECKING:
+    from evaluators.timeloop.front_end import InputFormat
     from evaluators.timeloop.own import OwnFiles
 
 __all__ = ["MANY_COSTS", "LayerCosts", "LayerGrid", "LayerMapper", "SensorModel", "SensorSettings"]
@@ -32,6 +33,7 @@ Metric = Literal["edp", "delay", "energy"]
 MappingChoice = Literal[Metric, "pareto"]
 Operators = Literal["all", "conv"]
 Dvfs = Literal["on", "off", "sized"]
+AcceleratorModel = Literal["mapper", "timeloop", "timeloop-v0.3", "timeloop-v0.4", "zigzag"]
 
 VERSION = 3
 """Bumped by hand whenever a layer's cost changes for another reason than the mapper's or the tables'."""
@@ -53,7 +55,8 @@ class SensorSettings:
     `mapping` is the metric that chooses among a layer's mappings, or "pareto" to keep all that are not beaten,
     `operators` "conv" costs convolutions only (the paper's convention), `dvfs` is one of "on" (supply follows the
     clock), "off" (table energies, no leakage), "sized" (MACs synthesised for the clock). `accelerator_model` is who
-    maps the layers: "mapper" is ours; "timeloop" and "zigzag" are tools, which give one mapping per layer.
+    maps the layers: "mapper" is ours; "timeloop" and "zigzag" are tools, which give one mapping per layer. Timeloop
+    gets v0.4 input where its front end is installed, else v0.3; "timeloop-v0.3" and "timeloop-v0.4" name one.
     `timeloop_files` are an accelerator of the user's own for Timeloop, its figures taken as they are (`dvfs` "off").
     """
 
@@ -62,7 +65,7 @@ class SensorSettings:
     dvfs: Dvfs = "on"
     factors: Factors = "perfect"
     energy_table: EnergyTable = "default"
-    accelerator_model: Literal["mapper", "timeloop", "zigzag"] = "mapper"
+    accelerator_model: AcceleratorModel = "mapper"
     timeloop_files: OwnFiles | None = None
 
     def __post_init__(self) -> None:
@@ -77,6 +80,11 @@ class SensorSettings:
         if self.timeloop_files is not None and (self.accelerator_model, self.dvfs) != ("timeloop", "off"):
             raise UserError('timeloop_files go with accelerator_model="timeloop" and dvfs="off": unscaled figures')
 
+    @property
+    def timeloop_input(self) -> InputFormat | None:
+        """What Timeloop is to read for our templates, None where it does not map the layers."""
+        return _TIMELOOP_INPUT.get(self.accelerator_model)
+
 
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "mapping": ("edp", "delay", "energy", "pareto"),
@@ -84,8 +92,11 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "dvfs": ("on", "off", "sized"),
     "factors": FACTORS,
     "energy_table": ("default", "timeloop-be27768"),
-    "accelerator_model": ("mapper", "timeloop", "zigzag"),
+    "accelerator_model": ("mapper", "timeloop", "timeloop-v0.3", "timeloop-v0.4", "zigzag"),
 }
+
+_TIMELOOP_INPUT: Mapping[str, InputFormat] = {"timeloop": "auto", "timeloop-v0.3": "0.3", "timeloop-v0.4": "0.4"}
+
 
 _TOOLS_CAN = [("edp", "perfect"), ("delay", "perfect"), ("energy", "perfect")]
 
@@ -260,9 +271,11 @@ def _layer_mapper(settings: SensorSettings, memo: Memo) -> LayerMapper:
         from evaluators.zigzag.layers import ZigzagLayers
 
         return ZigzagLayers(memo, settings.mapping, settings.energy_table)
+    from evaluators.timeloop import Timeloop
     from evaluators.timeloop.layers import TimeloopLayers
 
-    return TimeloopLayers(memo, settings.mapping, settings.energy_table)
+    tool = Timeloop(memo, input_format=settings.timeloop_input or "auto")
+    return TimeloopLayers(tool, settings.mapping, settings.energy_table)
 
 
 class SensorModel:

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.timeloop import recorded, stand_in
+from tests.timeloop import front_end, recorded, stand_in
 
-__all__ = ["recorded", "stand_in"]  # fixtures
+__all__ = ["front_end", "recorded", "stand_in"]  # fixtures
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

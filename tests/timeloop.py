@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import gzip
+import os
 import shutil
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from tests.reference import EXCERPTS
 
-__all__ = ["RECORDED", "StandIn", "recorded", "stand_in"]
+__all__ = ["RECORDED", "StandIn", "front_end", "recorded", "stand_in"]
 
 RECORDED = EXCERPTS / "timeloop" / "recorded_runs"
 
@@ -67,9 +69,46 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
     monkeypatch.setenv("PATH", str(folder))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr("evaluators.timeloop.front_end.find_spec", lambda _: None)  # one that is installed
     monkeypatch.setenv("STANDIN_RECORDED", str(RECORDED))
     monkeypatch.setenv("STANDIN_CALLS", str(tmp_path / "calls"))
     return StandIn(monkeypatch, tmp_path)
+
+
+FRONT_END = {
+    "__init__.py": "",
+    "v4.py": """
+from pathlib import Path
+class Specification:
+    @staticmethod
+    def from_yaml_files(path):
+        return Path(path).read_text()
+""",
+    "common/__init__.py": "",
+    "common/backend_calls.py": """
+import os
+def _specification_to_yaml_string(specification, for_model=False):
+    assert "nodes:" in specification and "!Component" in specification
+    if "STANDIN_REFUSES" in os.environ:
+        raise ValueError("the whole input, and then:\\n" + 1000 * " x" + " Missing required key depth")
+    tables = specification.partition("\\nERT:")
+    return f"dumped_by_timeloop_front_end: true\\nfor_model: {for_model}" + "".join(tables[1:]) + "\\n"
+""",
+}
+
+
+@pytest.fixture
+def front_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A stand-in for Timeloop's front end: the package's folder, where this Python and those it starts find it."""
+    folder = tmp_path / "site" / "timeloopfe"
+    for name, text in FRONT_END.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    monkeypatch.syspath_prepend(str(folder.parent))
+    monkeypatch.setenv("PYTHONPATH", str(folder.parent), prepend=os.pathsep)
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setattr("evaluators.timeloop.front_end.find_spec", find_spec)
+    return folder
 
 
 @pytest.fixture

@@ -127,7 +127,9 @@ def evaluate(
     ] = None,
     operators: Annotated[str, typer.Option(help="all, or conv: convolutions only, as the paper.")] = "all",
     dvfs: Annotated[str, typer.Option(help="on: supply follows the clock; off; sized.")] = "on",
-    accelerator_model: Annotated[str, typer.Option(help="mapper: ours; timeloop or zigzag: that tool.")] = "mapper",
+    accelerator_model: Annotated[
+        str, typer.Option(help="mapper: ours; timeloop (-v0.3, -v0.4) or zigzag: that tool.")
+    ] = "mapper",
     factors: Annotated[str, typer.Option(help="perfect, or imperfect: layers are tiled with remainders.")] = "perfect",
     energy_table: Annotated[str, typer.Option(help="default, or timeloop-be27768 as that tool has it.")] = "default",
     framing: Annotated[str, typer.Option(help="802.3, paper or cnnparted.")] = "802.3",

@@ -64,7 +64,9 @@ WarmStart = Annotated[
 ]
 AcceleratorModel = Annotated[
     str | None,
-    typer.Option(help="mapper: ours, optimal; timeloop or zigzag: that tool.", show_default="what the script says"),
+    typer.Option(
+        help="mapper: ours, optimal; timeloop (-v0.3, -v0.4) or zigzag: that tool.", show_default="what the script says"
+    ),
 ]
 Storage = Annotated[
     str | None,
@@ -236,14 +238,14 @@ def _timeloop(spec: StudySpec, memo: Memo, options: Options) -> Sensor | None:
     from evaluators.timeloop.own import OwnSensor
 
     settings = spec.settings.sensor
-    if settings.accelerator_model != "timeloop" or settings.mapping == "pareto":
+    if settings.timeloop_input is None or settings.mapping == "pareto":
         option = "--run-limit" if options.keep_runs is None else "--keep-runs"
         raise UserError(f"{option} is for runs of Timeloop; this study has none without --accelerator-model timeloop")
     limit_s = LIMIT_S if options.run_limit is None else options.run_limit
-    tool = Timeloop(memo, limit_s=limit_s, runs=options.keep_runs)
+    tool = Timeloop(memo, limit_s=limit_s, runs=options.keep_runs, input_format=settings.timeloop_input)
     if settings.timeloop_files is not None:
         return OwnSensor(settings, memo, tool)
-    return SensorModel(settings, memo, TimeloopLayers(memo, settings.mapping, settings.energy_table, tool))
+    return SensorModel(settings, memo, TimeloopLayers(tool, settings.mapping, settings.energy_table))
 
 
 def _asked(spec: StudySpec, options: Options) -> StudySpec:

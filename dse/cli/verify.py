@@ -35,6 +35,9 @@ def _verify(
     script: Annotated[
         Path | None, typer.Option(help="The study's script, where its network has no name of its own.")
     ] = None,
+    input_format: Annotated[
+        str, typer.Option(help="Input of the tool, 0.3 or 0.4; auto: 0.4 where its front end is installed.")
+    ] = "auto",
     keep_runs: KeepRuns = None,
     run_limit: RunLimit = None,
     cache: Cache = None,
@@ -59,6 +62,7 @@ def _verify(
         if due():
             typer.echo(f"{tool}: {done:,} of {total:,} layers", err=True)
 
+    asked: Any = input_format  # checked where it goes
     result = read_result(folder)
     network = None if script is None else spec_of(question_in(script)).network
     with open_memo(cache) as memo:
@@ -69,7 +73,9 @@ def _verify(
             designs=designs,
             search=search,
             workers=workers,
-            tool=Timeloop(memo, limit_s=LIMIT_S if run_limit is None else run_limit, runs=keep_runs),
+            tool=Timeloop(
+                memo, limit_s=LIMIT_S if run_limit is None else run_limit, runs=keep_runs, input_format=asked
+            ),
             progress=progress,
         )
     if as_json:

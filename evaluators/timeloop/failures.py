@@ -13,12 +13,21 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
+from evaluators.timeloop.run_v04 import NO_FRONT_END, REFUSES
 from search_spaces.errors import UserError
 
 __all__ = ["TimeloopError", "accelergy_says", "cause_of", "failure", "last_lines", "nothing_maps", "warnings_in"]
 
 _CAUSES: tuple[tuple[str, str], ...] = (
     ("No space left on device", "the disk is full"),
+    (REFUSES, "Timeloop's front end does not take this v0.4 input"),
+    (NO_FRONT_END, "Timeloop's front end cannot be imported any more"),
+    (
+        "key not found: data-spaces",
+        "this Timeloop is older than v0.4 input; take v0.3: timeloop-v0.3, --input-format 0.3",
+    ),
+    ("key not found: tables", "Accelergy wrote no energies: its version may want v0.4 files"),
+    ("timeloop front-end format", "v0.4 input went to the tool without its front end"),
     ("Failed to run Accelergy", "Accelergy is not installed, not on the PATH, or failed on this input"),
     ("error while loading shared libraries", "a library of the tool is missing: see LD_LIBRARY_PATH, run it by hand"),
     ("is not divisible by product of user-provided constraint factors", "a fixed factor does not divide the layer"),
@@ -38,7 +47,12 @@ _CAUSES: tuple[tuple[str, str], ...] = (
 )
 """What stands in the log and what it means, the most telling first."""
 
-_HARMLESS = ("Interpreting 0 to mean full problem dimension", "found timeloop-mapper.map.yaml in input file list")
+_HARMLESS = (
+    "Interpreting 0 to mean full problem dimension",
+    "found timeloop-mapper.map.yaml in input file list",
+    "Hyphenated keyword",  # v0.3 read by a tool of v0.4
+    "Trying to turn into a list",  # v0.4 written in short
+)
 
 _LINES = 6
 
@@ -80,7 +94,8 @@ def _ended(status: int) -> str:
 
 def cause_of(log: str) -> str | None:
     """The likeliest cause of a failure by what stands in the log, None where nothing known does."""
-    return next((cause for words, cause in _CAUSES if words in log), None)
+    told = "\n".join(line for line in log.splitlines() if not any(harmless in line for harmless in _HARMLESS))
+    return next((cause for words, cause in _CAUSES if words in told), None)
 
 
 def accelergy_says(folder: Path, tool: str) -> str | None:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 
 from evaluators.mapper.energy import EnergyTable
 from evaluators.mapper.layer import Candidate, LayerMappings
-from evaluators.memo import Memo
 from evaluators.timeloop.evaluate import MAPPER, VERSION, Searched, Timeloop
 from evaluators.timeloop.render import SearchMetric, SearchSettings
 from search_spaces.accelerators import Architecture
@@ -23,10 +22,8 @@ __all__ = ["TimeloopLayers"]
 class TimeloopLayers:
     """Maps layers with the tool on the PATH. Raises UserError where there is none."""
 
-    def __init__(
-        self, memo: Memo, metric: SearchMetric, table: EnergyTable = "default", tool: Timeloop | None = None
-    ) -> None:
-        self._tool = tool or Timeloop(memo)
+    def __init__(self, tool: Timeloop, metric: SearchMetric, table: EnergyTable = "default") -> None:
+        self._tool = tool
         self._settings = SearchSettings(metric)
         self._table = table
         self._mapper = self._tool.tool(MAPPER)
@@ -34,11 +31,13 @@ class TimeloopLayers:
     @property
     def version(self) -> str:
         """What answers depend on: this wrapper, how it searches, and the very executable."""
-        return f"timeloop wrapper {VERSION}, {self._settings}, sha256 {self._mapper.digest}"
+        front_end = self._tool.front_end()
+        reads = "v0.3" if front_end is None else f"v0.4 by {front_end.package} sha256 {front_end.digest}"
+        return f"timeloop wrapper {VERSION}, {self._settings}, sha256 {self._mapper.digest}, input {reads}"
 
     @property
     def simulator(self) -> str:
-        return self._mapper.says
+        return self._tool.says(MAPPER)
 
     def map_layers(
         self, pairs: Sequence[tuple[ConvShape, Architecture]]

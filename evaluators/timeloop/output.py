@@ -18,6 +18,7 @@ import yaml
 
 from evaluators.mapper.mapping import LevelLoops
 from evaluators.mapper.mapping import Mapping as LoopNest
+from evaluators.timeloop.v04 import level_above
 
 __all__ = [
     "Broken", "LevelOutput", "Output", "StreamedLevel", "component_of", "dummies", "mapspace_size", "read_area_um2",
@@ -36,6 +37,7 @@ class Broken(ValueError):
 class LevelOutput:
     """One storage level: words per instance in the order weights, inputs, outputs; energy of all instances in pJ.
 
+    Energy includes leakage where the tool charges it: versions since 2024 do, with an energy table that has it.
     `accesses` are vector accesses (rows), of all tensors, per instance.
     """
 
@@ -104,7 +106,12 @@ def read_output(folder: Path, tool: str) -> Output | None:
     """The figures of a run, None where the tool left none. Raises Broken for a file that is cut off or foreign."""
     if not _statistics(folder, tool).is_file():
         return None
-    return _read_statistics(folder, tool, _output)
+
+    def whole(root: ElementTree.Element) -> Output:
+        charged = any(part.find("specs_/power_gated_at_name") is not None for part in _storage(root))
+        return _output(root, _leakage_pj(folder / f"{tool}.stats.txt") if charged else {})
+
+    return _read_statistics(folder, tool, whole)
 
 
 def read_streamed(folder: Path, tool: str, table: Path) -> tuple[StreamedLevel, ...]:
@@ -165,13 +172,37 @@ def _read_statistics(folder: Path, tool: str, read: Callable[[ElementTree.Elemen
     path = _statistics(folder, tool)
     try:
         # "-nan" and the like stand for energies of what a level does not keep; nothing else in it needs care
-        root = ElementTree.fromstring(path.read_text())
+        text = path.read_text()
+        root = ElementTree.fromstring(text + _END if text.rstrip().endswith("</a>") else text)
     except (OSError, UnicodeDecodeError, ElementTree.ParseError) as error:
         raise Broken(f"{path.name} is cut off or damaged ({error}); is the disk full?") from None
     try:
         return read(root)
     except (AttributeError, TypeError, ValueError, StopIteration) as error:
-        raise Broken(f"{path.name} is not what be27768 writes ({type(error).__name__}: {error})") from None
+        raise Broken(f"{path.name} is not what the tool writes ({type(error).__name__}: {error})") from None
+
+
+_END = "</boost_serialization>"
+"""What timeloop-model leaves out since 2024, after the last of its elements."""
+
+_OF_LEVEL = re.compile(r"=== (?P<level>.+) ===|Leakage energy \(total\) *: (?P<pj>\S+) pJ")
+
+
+def _leakage_pj(path: Path) -> dict[str, float]:
+    """Leakage of all instances of each level, which is nowhere but in the text of the statistics."""
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Broken(f"{path.name} cannot be read ({error})") from None
+    if "fJ/Compute" not in text:
+        raise Broken(f"{path.name} is cut off; is the disk full?")
+    found: dict[str, float] = {}
+    level = ""
+    for line in _OF_LEVEL.finditer(text):
+        level = line["level"] or level
+        if line["pj"]:
+            found[level] = float(line["pj"])
+    return found
 
 
 def _parts(root: ElementTree.Element) -> list[ElementTree.Element]:
@@ -182,10 +213,10 @@ def _storage(root: ElementTree.Element) -> list[ElementTree.Element]:
     return [part for part in _parts(root) if part.find("stats_") is not None]
 
 
-def _output(root: ElementTree.Element) -> Output:
+def _output(root: ElementTree.Element, leakage_pj: Mapping[str, float]) -> Output:
     mac = next(part for part in _parts(root) if part.find("stats_") is None)
     storage = _storage(root)
-    levels = tuple(_level(part) for part in storage)
+    levels = tuple(_level(part, leakage_pj) for part in storage)
     mac_pj = float(_text(mac, "energy_"))
     network_pj = sum(_network_pj(part) for part in root.findall("engine/topology_/networks_/item/second/px"))
     energy_pj = mac_pj + sum(level.energy_pj for level in levels)
@@ -205,20 +236,21 @@ def _output(root: ElementTree.Element) -> Output:
     )
 
 
-def _level(part: ElementTree.Element) -> LevelOutput:
+def _level(part: ElementTree.Element, leakage_pj: Mapping[str, float]) -> LevelOutput:
+    name = _text(part, "specs_/LevelSpecs/level_name")
     reads, fills, updates = (_per_tensor(part, f"stats_/{name}") for name in ("reads", "fills", "updates"))
     block = int(_text(part, "specs_/block_size/t_"))
     used = _per_tensor_float(part, "stats_/utilized_instances")
     pj = _per_tensor_float(part, "stats_/energy")  # per instance, those charged as one cluster sharing it
     return LevelOutput(
-        name=_text(part, "specs_/LevelSpecs/level_name"),
+        name=name,
         reads=reads,
         fills=fills,
         updates=updates,
         instances_used=int(max(used)),
         instances=int(_text(part, "specs_/instances/t_")),
         accesses=sum(-(-words // block) for words in (*reads, *fills, *updates)),
-        energy_pj=sum(e * n for e, n in zip(pj, used, strict=True)),
+        energy_pj=sum(e * n for e, n in zip(pj, used, strict=True)) + leakage_pj.get(name, 0.0),
     )
 
 
@@ -239,7 +271,7 @@ def _number(text: str | None) -> float:
 
 
 def _per_tensor_float(part: ElementTree.Element, path: str) -> tuple[float, float, float]:
-    w, i, o = (_number(item.text) for item in part.findall(f"{path}/PerDataSpace/item"))
+    w, i, o = (_number(item.text) for item in part.findall(f"{path}/PerDataSpace/item")[:3])  # some write five
     return w, i, o
 
 
@@ -272,6 +304,11 @@ def read_mapping(folder: Path, tool: str, levels: Sequence[str], choosing: Seque
         found = {name: LevelLoops() for name in levels}
         for directive in directives:
             name, kind = directive["target"], directive["type"]
+            fan_out_of = level_above(name)
+            if fan_out_of is not None:
+                if kind != "spatial":
+                    continue
+                name = fan_out_of
             loops = found[name]
             if kind in ("datatype", "bypass"):
                 if name in choosing:
@@ -292,18 +329,20 @@ def read_mapping(folder: Path, tool: str, levels: Sequence[str], choosing: Seque
     return LoopNest(tuple(found[name] for name in levels))
 
 
-def read_area_um2(path: Path, output: Output) -> float:
+def read_area_um2(path: Path, output: Output, skipped: Callable[[str], bool]) -> float:
     """Component area × instances from an area table, Accelergy's or one given; the tool itself prints 0.
 
     The outermost level, DRAM, is not on the chip. The tool says how many there are of storage and MACs, the ranges in
-    the name do so of anything else. Raises Broken for a table that cannot be read.
+    the name do so of anything else, except components that are `skipped`. Raises Broken for a table that cannot be
+    read.
     """
     *on_chip, outermost = output.levels
     instances = {level.name: level.instances for level in on_chip}
     instances |= {output.mac_name: output.mac_units, outermost.name: 0}
     try:
         table = yaml.safe_load(path.read_text())["ART"]["tables"]
-        return sum(float(row["area"]) * instances.get(component_of(row["name"]), _ranges(row["name"])) for row in table)
+        rows = [(row["name"], float(row["area"])) for row in table if not skipped(component_of(row["name"]))]
+        return sum(area * instances.get(component_of(name), _ranges(name)) for name, area in rows)
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise Broken(f"{path.name} cannot be read ({type(error).__name__}: {error})") from None
 

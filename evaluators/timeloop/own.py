@@ -1,10 +1,11 @@
 """A user's own Timeloop files as a sensor node: their architecture and constraints, our knobs in named attributes.
 
 The files are v0.3 YAML as the tool reads it (`architecture`, constraints, components, perhaps `mapper`, `ERT` and
-`ART`); the problem of every layer is ours. Without an `ERT` the tool asks Accelergy, whose made-up figures (1 pJ,
-1 µm²) are an error; with one, figures do not follow the sizes that our knobs set, and say so. Figures are the tool's
-own: no voltage scaling, no leakage. Operators without multiply-accumulates never reach the tool: their words pass
-the outermost on-chip buffer and DRAM at the files' energies per row, as `evaluators.streaming` says.
+`ART`), or v0.4 YAML as its front end does; the problem of every layer is ours. Without an `ERT` the tool asks
+Accelergy, whose made-up figures (1 pJ, 1 µm²) are an error; with one, figures do not follow the sizes that our knobs
+set, and say so. Figures are the tool's own: no voltage scaling, leakage only where an energy table has it. Operators
+without multiply-accumulates never reach the tool: their words pass the outermost on-chip buffer and DRAM at the files'
+energies per row, as `evaluators.streaming` says.
 """
 
 from __future__ import annotations
@@ -27,9 +28,11 @@ from evaluators.memo import Memo
 from evaluators.network_front import LayerFronts
 from evaluators.sensor import LayerCosts, LayerGrid, SensorSettings
 from evaluators.streaming import Streamed, streamed
+from evaluators.timeloop import v04
 from evaluators.timeloop.evaluate import MAPPER, MODEL, VERSION, Timeloop
+from evaluators.timeloop.front_end import InputFormat
 from evaluators.timeloop.output import StreamedLevel
-from evaluators.timeloop.render import SearchSettings, mapper_section, problem, to_yaml
+from evaluators.timeloop.render import SearchSettings, mapper_section, problem
 from search_spaces.accelerators import Architecture
 from search_spaces.errors import IllegalDesign, UserError, reason, unknown
 from search_spaces.types import ConvShape, KnobValue, Layer, Network
@@ -47,9 +50,9 @@ class OwnFiles:
     """Files that make one input of `timeloop-mapper` together, and which of their attributes our knobs set.
 
     `bind` maps "component.attribute" to a product of knobs and numbers; "component.instances" is the range in a
-    name. `outermost_buffer` is the on-chip storage level that operators without multiply-accumulates stream through,
-    the last one before DRAM unless it is named. The files are read once, here; `content` is a digest of them, so that
-    a study with changed files is another.
+    name (v0.3), "container.meshX" and "container.meshY" are its `spatial` (v0.4). `outermost_buffer` is the on-chip
+    storage level that operators without multiply-accumulates stream through, the last one before DRAM unless it is
+    named. The files are read once, here; `content` is a digest of them, so that a study with changed files is another.
 
     >>> OwnFiles((), (("PE.instances", "pe_cols*pe_rows"),)).values({"pe_cols": 14, "pe_rows": 12})
     {'PE.instances': 168}
@@ -101,6 +104,14 @@ class OwnFiles:
         return frozenset(self._whole)
 
     @property
+    def input_format(self) -> InputFormat:
+        """What the files are written in, by the version or the nodes of their architecture."""
+        architecture = self._whole["architecture"]
+        if not isinstance(architecture, dict) or "dumped_by_timeloop_front_end" in self._whole:
+            return "0.3"
+        return "0.4" if "nodes" in architecture or str(architecture.get("version")) == "0.4" else "0.3"
+
+    @property
     def unpriced(self) -> tuple[str, ...]:
         """Bound attributes that figures would have to follow, which a table in the files cannot."""
         return tuple(target for target, _ in self.bind if target.split(".")[1] not in _COUNTS)
@@ -108,8 +119,9 @@ class OwnFiles:
     def document(self, knobs: Mapping[str, KnobValue]) -> dict[str, Any]:
         """All files as one input with the knobs' values in it. Raises UserError for files that do not fit together."""
         whole = deepcopy(self._whole)
+        put = _set_04 if self.input_format == "0.4" else _set
         for target, value in self.values(knobs).items():
-            _set(whole["architecture"], target, value)
+            put(whole["architecture"], target, value)
         return whole
 
     @cached_property
@@ -117,14 +129,18 @@ class OwnFiles:
         whole: dict[str, Any] = {}
         for name, text in zip(self.files, self._texts, strict=True):
             try:
-                data = yaml.safe_load(text)
+                data = v04.read(text)
             except yaml.YAMLError as error:
                 why = " ".join(str(error).split())
-                raise UserError(f"{name} is no v0.3 YAML of Timeloop ({why}); v0.4 needs its own front end") from None
+                raise UserError(
+                    f"{name} is no YAML of Timeloop ({why}); templates of Jinja are not filled in"
+                ) from None
             if not isinstance(data, dict):
                 raise UserError(f"{name} should hold entries such as architecture, not {data!r}")
             for key, value in data.items():
-                if key in whole:
+                if key == "components" and key in whole:  # v0.4 has one file each
+                    value = {**value, "classes": [*whole[key].get("classes", []), *value.get("classes", [])]}
+                elif key in whole:
                     raise UserError(f"{name} has {key} again; each entry is in one file")
                 whole[key] = value
         if "architecture" not in whole:
@@ -164,6 +180,21 @@ def _set(architecture: Any, target: str, value: int | float | str) -> None:
         part["attributes"] = {**attributes, attribute: value}  # one of its own: YAML's aliases share theirs
 
 
+def _set_04(architecture: Any, target: str, value: int | float | str) -> None:
+    """Set an attribute of a node, or its fan-out."""
+    component, attribute = target.split(".")
+    if attribute == "instances":
+        raise UserError(f"{target}: v0.4 counts by meshX and meshY; bind {component}.meshX or {component}.meshY")
+    if attribute in ("meshX", "meshY") and not (isinstance(value, int) and value > 0):
+        raise UserError(f"{target} is a whole number, 1 or more, not {value!r}; bind it to other knobs")
+    for part in _parts(architecture, target):
+        entry = "spatial" if attribute in ("meshX", "meshY") else "attributes"
+        values = part.get(entry) or {}
+        if not isinstance(values, dict):
+            raise UserError(f"the {entry} of {component} should be names and values, not {values!r}")
+        part[entry] = {**values, attribute: v04.Quoted(value) if isinstance(value, str) else value}
+
+
 def _parts(architecture: Any, target: str) -> list[dict[str, Any]]:
     """The nodes of the tree that have the name of the target's component. Raises UserError where there are none."""
     component = target.partition(".")[0]
@@ -182,7 +213,7 @@ def _components(node: Any) -> Iterator[dict[str, Any]]:
     elif isinstance(node, dict):
         if "name" in node:
             yield node
-        for key in ("subtree", "local"):
+        for key in ("subtree", "local", "nodes"):
             yield from _components(node.get(key))
 
 
@@ -200,7 +231,9 @@ class OwnSensor:
         self.files = files
         self._tool = tool or Timeloop(memo)
         self._mapper = self._tool.tool(MAPPER)
-        self._search = SearchSettings(settings.mapping)
+        self._front_end = self._tool.front_end(files.input_format)
+        search = mapper_section(SearchSettings(settings.mapping))
+        self._mapper_section = search if self._front_end is None else v04.mapper_section_04(search)
         given = files.entries
         if ("ERT" in given) != ("ART" in given):
             raise UserError("files with an ERT need an ART, and the other way round: or leave both to Accelergy")
@@ -210,7 +243,9 @@ class OwnSensor:
 
     @property
     def version(self) -> str:
-        return f"own files, timeloop wrapper {VERSION}, sha256 {self._mapper.digest}, energies {self._energies_from}"
+        reads = "" if self._front_end is None else f", {self._front_end.package} sha256 {self._front_end.digest}"
+        tool = f"sha256 {self._mapper.digest}{reads}"
+        return f"own files, timeloop wrapper {VERSION}, {tool}, energies {self._energies_from}"
 
     def prepare(
         self,
@@ -278,7 +313,7 @@ class OwnSensor:
             supply_v=float("nan"),
             provenance=self._provenance,
             unmapped=unmapped,
-            simulator=self._mapper.says,
+            simulator=self._tool.says(MAPPER, self.files.input_format),
             warnings=warnings,
         )
 
@@ -345,11 +380,23 @@ class OwnSensor:
         progress: Callable[[int, int], None] | None = None,
     ) -> list[dict[str, Any]]:
         """The figures of `timeloop-model` for one group of each layer under a mapping that the mapper found."""
-        inputs = []
+        inputs, beside = [], []
         for (what, document), mapping in zip(self._documents(pairs), mappings, strict=True):
             kept = {key: value for key, value in document.items() if key not in _MAPPERS}
-            inputs.append((what, to_yaml(kept | {"mapping": mapping})))
-        return self._tool.own(inputs, energies_from=self._energies_from, tool=MODEL, workers=workers, progress=progress)
+            if self._front_end is None:
+                inputs.append((what, v04.to_yaml(kept | {"mapping": mapping})))
+            else:
+                inputs.append((what, v04.to_yaml(kept)))
+                beside.append(v04.to_yaml({"mapping": mapping}))
+        return self._tool.own(
+            inputs,
+            input_format=self.files.input_format,
+            energies_from=self._energies_from,
+            tool=MODEL,
+            mappings=beside,
+            workers=workers,
+            progress=progress,
+        )
 
     @property
     def _provenance(self) -> str:
@@ -375,9 +422,14 @@ class OwnSensor:
     ) -> list[dict[str, Any]]:
         inputs = []
         for what, document in self._documents(wanted):
-            document.setdefault("mapper", mapper_section(self._search))
-            inputs.append((what, to_yaml(document)))
-        found = self._tool.own(inputs, energies_from=self._energies_from, workers=workers, progress=progress)
+            inputs.append((what, v04.to_yaml({"mapper": self._mapper_section, **document})))
+        found = self._tool.own(
+            inputs,
+            input_format=self.files.input_format,
+            energies_from=self._energies_from,
+            workers=workers,
+            progress=progress,
+        )
         for (_, architecture), answer in zip(wanted, found, strict=True):
             if "output" in answer:
                 levels = tuple(StreamedLevel(**level) for level in answer["levels"])
@@ -390,7 +442,10 @@ class OwnSensor:
         for shape, architecture in wanted:
             sizes = bounds(shape)
             layer = " ".join(f"{dim}={n}" for dim, n in sizes.items())
-            yield f"{layer} on {', '.join(self.files.files)}", documents[architecture] | problem(shape, sizes)
+            entry = problem(shape, sizes)
+            if self._front_end is not None:
+                entry = {"problem": v04.problem_04(entry["problem"])}
+            yield f"{layer} on {', '.join(self.files.files)}", documents[architecture] | entry
 
 
 @dataclass(frozen=True)

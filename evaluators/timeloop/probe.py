@@ -13,26 +13,30 @@ from evaluators.mapper.mapping import Mapping
 from evaluators.memo import Memo
 from evaluators.timeloop.evaluate import MODEL, Timeloop
 from evaluators.timeloop.failures import last_lines
-from evaluators.timeloop.output import Output
+from evaluators.timeloop.front_end import FrontEnd, find
+from evaluators.timeloop.output import Output, component_of
 from evaluators.timeloop.process import Job, Run, run_all
 from evaluators.timeloop.render import SearchSettings
+from evaluators.timeloop.v04 import Quoted, to_yaml
 from search_spaces import accelerators
 from search_spaces.accelerators import Architecture
 from search_spaces.errors import IllegalDesign, UserError
 from search_spaces.types import ConvShape
 
-__all__ = ["Probe", "probe_accelergy", "probe_tool"]
+__all__ = ["Probe", "probe_accelergy", "probe_front_end", "probe_tool"]
 
 _SHAPE = ConvShape(N=1, C=4, M=8, P=6, Q=6, R=3, S=3)
 _MAPPING = "M8;;/R3C4;;/;;/;;S3/P6;;/Q6;;"
 _LIMIT_S = 60.0
 
-_DRAM = {"type": "LPDDR4", "width": 64, "word-bits": 16}
-_ON_CHIP = {
+_DRAM: dict[str, object] = {"type": Quoted("LPDDR4"), "width": 64, "word-bits": 16}
+_ON_CHIP: dict[str, dict[str, object]] = {
     "SRAM": {"depth": 16384, "width": 64, "n_banks": 32, "n_rdwr_ports": 2},
     "regfile": {"depth": 16, "width": 16},
-    "intmac": {"datawidth": 16},
+    "intmac": {"datawidth": 16, "width": 16},
 }
+_TECHNOLOGY: dict[str, object] = {"technology": Quoted("45nm")}
+_SYSTEM: dict[str, object] = {**_TECHNOLOGY, "global_cycle_seconds": 5e-9}
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ def probe_tool(name: str) -> Probe:
     if (output.compute_cycles, output.macs) != (ours.compute_cycles, ours.macs):
         says = f"{output.compute_cycles} cycles for a test layer that takes {ours.compute_cycles}"
         return Probe(False, f"{executable.path} counts {says}; is it a version other than be27768?")
-    return Probe(True, f"{executable.path}, sha256 {executable.digest[:12]}; counts a test layer as we do")
+    return Probe(True, f"{executable.path}, {tool.says(name)}; counts a test layer as we do")
 
 
 def _ask(tool: Timeloop, name: str, architecture: Architecture) -> tuple[Output, Mapping] | IllegalDesign:
@@ -74,16 +78,29 @@ def _ask(tool: Timeloop, name: str, architecture: Architecture) -> tuple[Output,
     return found if isinstance(found, IllegalDesign) else (found.output, found.mapping)
 
 
+def probe_front_end() -> Probe:
+    """Whether v0.4 input can be read; that the tools take what it makes of it is seen by `probe_tool`."""
+    found = find()
+    if isinstance(found, FrontEnd):
+        return Probe(True, f"{found.package} sha256 {found.digest[:12]} of {' '.join(found.python)}")
+    return Probe(False, found)
+
+
 def probe_accelergy() -> Probe:
     """Ask Accelergy for the energies of four components, and see which of its plug-ins answer."""
     found = shutil.which("accelergy")
     if found is None:
         return Probe(False, "accelergy is not on the PATH")
-    local = [{"name": f"a_{kind}", "class": kind, "attributes": values} for kind, values in _ON_CHIP.items()]
-    chip = {"name": "chip", "attributes": {"technology": "45nm"}, "local": local}
-    dram = [{"name": "a_DRAM", "class": "DRAM", "attributes": _DRAM}]
-    tree = {"architecture": {"version": 0.3, "subtree": [{"name": "system", "local": dram, "subtree": [chip]}]}}
-    job = Job("four components", ("in.yaml", "-o", "."), {"in.yaml": yaml.safe_dump(tree, sort_keys=False)})
+    local = [_component(kind, attributes | _TECHNOLOGY) for kind, attributes in _ON_CHIP.items()]
+    chip = {"name": "chip", "attributes": _TECHNOLOGY, "local": local}
+    dram = [_component("DRAM", _DRAM)]
+    tree = {
+        "architecture": {
+            "version": 0.4,
+            "subtree": [{"name": "system", "attributes": _SYSTEM, "local": dram, "subtree": [chip]}],
+        }
+    }
+    job = Job("four components", ("in.yaml", "-o", "."), {"in.yaml": to_yaml(tree)})
     try:
         ended: list[Run] = []
         run_all(Path(found).absolute(), [job], lambda _, run: ended.append(run), limit_s=_LIMIT_S)
@@ -92,11 +109,13 @@ def probe_accelergy() -> Probe:
     (run,) = ended
     try:
         table = yaml.safe_load((run.folder / "ERT_summary.yaml").read_text())["ERT_summary"]["table_summary"]
-        who = {row["name"].rpartition("_")[2]: row["primitive_estimation(s)"] for row in table}
+        who = {component_of(row["name"]).removeprefix("a_"): row["primitive_estimation(s)"] for row in table}
     except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError):
         return Probe(False, f"{found} gave no energies: {' | '.join(last_lines(run.log))}")
     finally:
         run.discard()
+    if silent := [kind for kind in ("DRAM", *_ON_CHIP) if kind not in who]:
+        return Probe(False, f"{found} says nothing of {', '.join(silent)}")
     answers = {kind: _estimator(said) for kind, said in who.items()}
     made_up = [kind for kind, estimator in answers.items() if "dummy" in estimator.lower()]
     known = ", ".join(sorted({estimator for kind, estimator in answers.items() if kind not in made_up}))
@@ -105,6 +124,12 @@ def probe_accelergy() -> Probe:
             False, f"{found} knows no energy of {', '.join(made_up)} (1 pJ made up); plug-ins: {known or 'none'}"
         )
     return Probe(True, f"{found}, plug-ins {known}")
+
+
+def _component(kind: str, attributes: dict[str, object]) -> dict[str, object]:
+    """One of a kind, with the actions that Accelergy is to price: its states since 2024 have no list of their own."""
+    actions = ["compute"] if kind == "intmac" else ["read", "write"]
+    return {"name": f"a_{kind}", "class": kind, "attributes": attributes, "required_actions": actions}
 
 
 def _estimator(said: object) -> str:

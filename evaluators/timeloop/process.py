@@ -46,11 +46,6 @@ class Tool:
     path: Path
     digest: str
 
-    @property
-    def says(self) -> str:
-        """What results name as their source: `timeloop-mapper (sha256 1a2b3c4d5e6f)`."""
-        return f"{self.name} (sha256 {self.digest[:12]})"
-
 
 def find_tool(name: str) -> Tool:
     """The executable of that name on the PATH. Raises UserError where there is none."""

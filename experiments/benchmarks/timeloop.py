@@ -37,7 +37,7 @@ def main() -> None:
         if layer.shape is not None:
             shapes.setdefault(layer.shape.one_group, layer.name)
     tool = Timeloop(Memo())
-    print(f"{tool.tool(MODEL).says}, {tool.tool(MAPPER).says}, {options.threads} thread(s); {len(shapes)} layer shapes")
+    print(f"{tool.says(MODEL)}, {tool.says(MAPPER)}, {options.threads} thread(s); {len(shapes)} layer shapes")
     for name in options.accelerators:
         architecture = accelerators.build(name)
         counts(tool, architecture, shapes)

@@ -21,6 +21,7 @@ from evaluators.timeloop.output import (
     read_output,
     read_streamed,
 )
+from evaluators.timeloop.v04 import inserted
 from search_spaces import accelerators
 from search_spaces.types import ConvShape
 from tests.timeloop import RECORDED
@@ -96,20 +97,20 @@ def test_area_is_components_times_instances(recorded: Unpack) -> None:
     assert output is not None
     expected = 168 * (1239.5 + 379.68 + 3634.68 + 414.68) + 14 * 235.68 + 1162549.0
     table = folder / f"{MAPPER}.ART.yaml"
-    assert read_area_um2(table, output) == pytest.approx(expected)
+    assert read_area_um2(table, output, inserted) == pytest.approx(expected)
     rows = table.read_text()
     table.write_text(rows.replace("DRAM\n        area: 0.0", "DRAM\n        area: 5e6"))
-    assert read_area_um2(table, output) == pytest.approx(expected), "DRAM is not on the chip"
+    assert read_area_um2(table, output, inserted) == pytest.approx(expected), "DRAM is not on the chip"
     others = "".join(
         f"      - {{name: '{name}', area: 10.0}}\n"
         for name in ("system.eyeriss.router", "system.eyeriss.row[0..11].PE[0..13].adder[0..1]")
     )
     table.write_text(rows + others)
-    assert read_area_um2(table, output) == pytest.approx(expected + 10 + 12 * 14 * 2 * 10)
+    assert read_area_um2(table, output, inserted) == pytest.approx(expected + 10 + 12 * 14 * 2 * 10)
     for broken in ("ART: {tables: [{name: a}]}", "ART: [1,2", ""):
         table.write_text(broken)
         with pytest.raises(Broken):
-            read_area_um2(table, output)
+            read_area_um2(table, output, inserted)
 
 
 def test_output_survives_the_memo(recorded: Unpack) -> None:
@@ -128,7 +129,7 @@ def test_no_result_is_none_and_damage_is_named(recorded: Unpack) -> None:
         with pytest.raises(Broken, match="cut off or damaged"):
             read_output(folder, MAPPER)
     path.write_bytes(whole.replace(b"<reads>", b"<words>").replace(b"</reads>", b"</words>"))
-    with pytest.raises(Broken, match="not what be27768 writes"):
+    with pytest.raises(Broken, match="not what the tool writes"):
         read_output(folder, MAPPER)
     mapping = folder / f"{MAPPER}.map.yaml"
     mapping.write_text(mapping.read_text()[:400])
