@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable
@@ -38,6 +39,8 @@ def write_atomic(path: Path, write: Callable[[Path], None], option: str = "--out
 
     `option` is the user's that names the path.
     """
+    if path.is_dir():  # "." has no name that one beside it could be made of
+        raise unusable(path, IsADirectoryError(errno.EISDIR, "is a folder"), option)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
         write(temporary)

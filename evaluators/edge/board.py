@@ -697,10 +697,10 @@ def build(recipe: Mapping[str, Any]) -> Any:
 
 def check_out(path: Path) -> None:
     """Raise ProfileError where no profile can be written, before anything is measured."""
-    part = path.with_name(path.name + ".part")
     try:
         if path.is_dir():
             raise IsADirectoryError(0, "is a folder")
+        part = path.with_name(path.name + ".part")
         part.touch()
         part.unlink()
     except OSError as error:

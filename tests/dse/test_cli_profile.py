@@ -139,6 +139,8 @@ def test_a_script_for_a_board_is_written(here: Path) -> None:
             ("profile", "lenet5", "--script", "there.py", "--device", "cuda", "--runs", "5"),
             "leave out --device, --runs;",
         ),
+        (("profile", "squeezenet1_1", "--script", "."), "is a folder; choose another --script"),
+        (("profile", "lenet5", "--out", "."), "cannot write .: is a folder; choose another --out"),
         (("profile", "lenet5", "--power-w", "nan"), "watts of at least 0, not nan"),
         (("evaluate", "lenet5", "--cut", "2", "--edge-precision", "2%"), "--edge-precision: only for an edge node"),
         (("evaluate", "lenet5", "--cut", "2", "--edge", "measured:cpu", "--edge-precision", "x"), "a share such as 2%"),

@@ -285,6 +285,7 @@ def test_the_script_loads_and_answers_on_python_3_8(tmp_path: Path) -> None:
         (("--precision", "200%"), "a precision is a share between 0 and 1"),
         (("--power-w", "nan"), "a power is a number of watts of at least 0, not nan"),
         (("--out", "folder"), "cannot write folder: is a folder; choose another --out"),
+        (("--out", "."), "cannot write .: is a folder; choose another --out"),
         (("--out", "no/folder/b.json"), "cannot write no/folder/b.json: no such file or directory; choose another"),
         (("--precision", "2%"), "this needs torch 2.0 or newer, which cannot be imported: "),
     ):
