@@ -9,8 +9,10 @@ platforms, latency, energy and more, with `nondom` or `dom` at the end of a row.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,9 +32,16 @@ _COLUMNS = {
 }
 
 
+_INPUT = "Identity"
+"""The point before the first layer, in the tables and of every network of ours."""
+
+
 @dataclass(frozen=True)
 class PublishedPoint:
-    """One partitioning point as published; `sensor_energy_j` is the accelerator's alone, `link_energy_j` the PHY's."""
+    """One partitioning point as published; `sensor_energy_j` is the accelerator's alone, `link_energy_j` the PHY's.
+
+    `elements` cross the link; None where the table does not tell.
+    """
 
     cut: str
     sensor_latency_s: float
@@ -40,6 +49,7 @@ class PublishedPoint:
     link_latency_s: float
     link_energy_j: float
     edge_latency_s: float
+    elements: int | None = None
 
     @property
     def energy_j(self) -> float:
@@ -91,10 +101,17 @@ def _points(path: Path, rows: list[dict[str, str]]) -> tuple[PublishedPoint, ...
     points = []
     for number, row in enumerate(rows, start=2):
         try:
-            points.append(PublishedPoint(row["Layer"], *(_figure(row[name]) for name in _COLUMNS.values())))
+            figures = {name: _figure(row[column]) for name, column in _COLUMNS.items()}
+            points.append(PublishedPoint(row["Layer"], **figures, elements=_elements(row.get("Output Size") or "")))
         except (TypeError, ValueError):
             raise UserError(f"{path}, line {number}: a figure is missing or no number") from None
     return tuple(points)
+
+
+def _elements(cell: str) -> int | None:
+    """Those of "[1, 64, 56, 56]"; None of what is no single shape."""
+    found = re.fullmatch(r"\D*(\d+(?:, *\d+)*)\D*", cell)
+    return prod(int(n) for n in found[1].split(",")) if found else None
 
 
 _KINDS = ("nondom", "dom")
@@ -216,14 +233,13 @@ def _beside_systems(systems: Sequence[PublishedSystem], result: StudyResult) -> 
 
 def _beside_points(points: Sequence[PublishedPoint], result: StudyResult) -> list[Beside]:
     cuts = [str(value) for value in result.knobs["cut"]]
-    if not any(point.cut in cuts for point in points):
-        raise UserError(f"no published point is a cut of {result.folder}; is it another network, or another cut mode?")
+    last = _check_network(points, cuts, result)
     place = result.question["order"].index("cut")
     rows = [(cuts[int(indices[place])], result.front.row(i)) for i, indices in enumerate(result.front.indices)]
     found = []
     for point in points:
         ours = [row for cut, row in rows if cut == point.cut]
-        whole = point.edge_latency_s > 0 or point.cut == cuts[-1]
+        whole = point.edge_latency_s > 0 or point.cut == last
         latency_s = point.to_the_edge_s + point.edge_latency_s
         beaten = any(
             row["sensor_energy_j"] <= point.energy_j
@@ -242,3 +258,31 @@ def _beside_points(points: Sequence[PublishedPoint], result: StudyResult) -> lis
             )
         )
     return found
+
+
+def _check_network(points: Sequence[PublishedPoint], cuts: Sequence[str], result: StudyResult) -> str:
+    """The name of the last cut, after which nothing is left to the edge.
+
+    Where the study's network cannot be traced again, only the size of its input is known. Raises UserError where no
+    name but that of the input coincides, which all networks have, or where something else crosses at one that does.
+    """
+    from dse.result import network_of
+
+    try:
+        elements = {cut.name: cut.elements for cut in network_of(result.question).cuts}
+        cuts = list(elements)
+    except UserError:
+        elements = {_INPUT: prod(result.question["network.input"])}
+    if not any(point.cut in cuts and point.cut != _INPUT for point in points):
+        raise UserError(
+            f"no published point after the input is a cut of {result.folder}; is it another network, or "
+            "another cut mode?"
+        )
+    for point in points:
+        ours = elements.get(point.cut, point.elements)
+        if point.elements is not None and point.elements != ours:
+            raise UserError(
+                f"after {point.cut} {point.elements:,} elements cross in the published table and {ours:,} in "
+                f"{result.folder}; take a study of the same network and input"
+            )
+    return cuts[-1]

@@ -15,10 +15,11 @@ from dse.files import read_json
 from dse.front import Front
 from dse.store import Store, TableStore, read_store
 from dse.study import Constraint, Trial, parse_constraint
+from search_spaces.errors import UserError
 from search_spaces.space import ARCHITECTURE_KNOBS
-from search_spaces.types import KnobValue
+from search_spaces.types import KnobValue, Network
 
-__all__ = ["MAPPING_COLUMNS", "Baseline", "Counts", "Session", "StudyResult", "front_of", "read_result"]
+__all__ = ["MAPPING_COLUMNS", "Baseline", "Counts", "Session", "StudyResult", "front_of", "network_of", "read_result"]
 
 
 MAPPING_COLUMNS = ("mapping_point", "mappings_changed")
@@ -222,3 +223,15 @@ def _last_baselines(folder: Path) -> list[Baseline]:
         return [Baseline.from_json(known) for known in read_json(folder / "run.json")["baselines"]]
     except (KeyError, TypeError, ValueError):
         return []
+
+
+def network_of(question: Mapping[str, Any], given: Network | None = None) -> Network:
+    """The study's network, traced again if it is not given. Raises UserError where it is not what it was."""
+    from evaluators.system import network_identity
+    from search_spaces import networks
+
+    name, shape = question["network.name"], tuple(question["network.input"])
+    network = given or networks.load(name, input_shape=shape, cut_mode=question["network.cut_mode"])
+    if network_identity(network)["graph"] != question["network.graph"]:
+        raise UserError(f"{network.name} has other layers or cuts than when the study was run; run the study again")
+    return network

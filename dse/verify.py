@@ -59,6 +59,7 @@ def verify(
     Raises UserError for a front without designs, figures that have no mapping, a network, own files or an evaluator
     that have changed since the study, and where the tool is missing or fails.
     """
+    from dse.result import network_of
     from evaluators.sensor import SensorModel
     from evaluators.timeloop import MAPPER, MODEL, Timeloop
     from evaluators.timeloop.own import OwnSensor
@@ -73,7 +74,7 @@ def verify(
     elif tool.input_format == "auto":  # v0.4 cannot say remainders
         tool = tool.reading("0.3" if settings.factors == "imperfect" else settings.timeloop_input or "auto")
     tools = [tool.says(name) for name in ([MODEL, MAPPER] if search and own is None else [MODEL])]
-    network = _network(result.question, network)
+    network = network_of(result.question, network)
     sensor = SensorModel(settings, memo) if own is None else OwnSensor(settings, memo, tool)
     if sensor.version != result.question["versions.sensor"]:
         raise UserError(
@@ -100,18 +101,6 @@ def verify(
 
 def _named(progress: Progress | None, name: str) -> Callable[[int, int], None] | None:
     return None if progress is None else lambda done, total: progress(name, done, total)
-
-
-def _network(question: Mapping[str, Any], given: Network | None) -> Network:
-    """The study's network, traced again if it is not given. Raises UserError where it is not what it was."""
-    from evaluators.system import network_identity
-    from search_spaces import networks
-
-    name, shape = question["network.name"], tuple(question["network.input"])
-    network = given or networks.load(name, input_shape=shape, cut_mode=question["network.cut_mode"])
-    if network_identity(network)["graph"] != question["network.graph"]:
-        raise UserError(f"{network.name} has other layers or cuts than when the study was run; run the study again")
-    return network
 
 
 def _chosen(result: StudyResult, rows: Any, network: Network, sensor: SensorModel | OwnSensor) -> dict[Asked, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import runpy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ import pytest
 import yaml
 
 from dse.cnnparted import read_config, script_text
-from dse.published import PublishedPoint, PublishedSystem, read_published
+from dse.published import Beside, PublishedPoint, PublishedSystem, beside, read_published
 from dse.run import run_study
 from evaluators.edge import accelerator as edge_accelerator
 from evaluators.memo import Memo
 from search_spaces import accelerators
 from search_spaces.errors import UserError
+from tests.dse import fakes
 from tests.dse.test_cli_timeloop import run
 from tests.reference import recorded
 
@@ -292,6 +294,7 @@ def test_published_points_are_read_in_si_units() -> None:
     assert len(points) == 17
     first, last = points[0], points[-1]
     assert (first.cut, first.sensor_energy_j, first.link_latency_s) == ("Identity", 0, pytest.approx(2.516478e-3))
+    assert first.elements == 3 * 227 * 227
     assert first.energy_j == pytest.approx(1.5098868e-3)
     assert last.cut == "AdaptiveAvgPool2d: 2-17"
     assert last.to_the_edge_s == pytest.approx(last.sensor_latency_s + last.link_latency_s)
@@ -391,7 +394,15 @@ def test_compare_shows_published_points_beside_ours(
     assert "published points with an edge latency are beaten by a design of ours" in text
     Path("table.csv").write_text(header + "1;elsewhere;;1;1;1;1;1\n")
     assert run("compare", "ours", "--published", "table.csv") == 2
-    assert "no published point is a cut" in capsys.readouterr().err
+    assert "no published point after the input is a cut" in capsys.readouterr().err
+    for row, said in (
+        ("1;Identity;(1, 1, 32, 32);1;1;1;1;1", "no published point after the input is a cut"),
+        (f"1;{cuts[1]};[];1;1;1;1;1\n2;Identity;(1, 1, 28, 28);1;1;1;1;1", "after Identity 784 elements cross"),
+        (f"1;{cuts[1]};[1, 7];1;1;1;1;1", f"after {cuts[1]} 7 elements cross"),
+    ):
+        Path("table.csv").write_text(header + row + "\n")
+        assert run("compare", "ours", "--published", "table.csv") == 2
+        assert said in capsys.readouterr().err
     assert run("compare", "ours") == 2
     slower, faster = design["latency_s"] * 2e3, result.front.column("latency_s").min() * 0.5e3
     energy = design["total_energy_j"] * 2e3
@@ -404,3 +415,15 @@ def test_compare_shows_published_points_beside_ours(
     assert shown[1]["ours"]["energy_j"] is None
     assert run("compare", "ours", "--published", "table.csv") == 0
     assert "1 of 2 published systems are beaten" in " ".join(capsys.readouterr().out.split())
+
+
+def test_of_a_network_without_a_name_of_its_own_only_the_input_is_known(tmp_path: Path) -> None:
+    small = fakes.spec("exact", space=fakes.tiny_space())
+    result = run_study(small, tmp_path / "fake", evaluator=fakes.FakeEvaluator())
+    traced = {"network.name": "fakenet", "network.input": [1, 3, 8, 8], "network.cut_mode": "block"}
+    result = replace(result, question={**result.question, **traced})
+    at_pool = PublishedPoint("pool1", 1e-3, 1e-3, 1e-3, 1e-3, 1e-3, elements=7)
+    (row,) = beside((at_pool,), result)
+    assert isinstance(row, Beside) and row.known
+    with pytest.raises(UserError, match="after Identity 5 elements cross in the published table and 192 in"):
+        beside((replace(at_pool, cut="Identity", elements=5), at_pool), result)
