@@ -68,7 +68,7 @@ def profile(
 ) -> None:
     """Measure what an edge node needs for the rest of a network after every cut: the median of real runs.
 
-    torch runs a network with random weights; onnxruntime runs an ONNX file as it is.
+    torch runs a network with random weights, your own with those it has; onnxruntime runs an ONNX file as it is.
 
     paretocut profile squeezenet1_1 --precision 2% --out here.json
 
@@ -252,7 +252,7 @@ def _show(found: Mapping[str, Any]) -> None:
     screen.print(f"{found['network']}, input {shape}, on {found['device']}", markup=False)
     told = {"python": "Python", "system": "system", "power_mode": "power mode", "made": "made"}
     facts = ", ".join(f"{label} {environment.get(key, '?')}" for key, label in told.items())
-    how = f"method {found['method']}, {environment.get('threads', '?')} threads, {ran_by(environment)}"
+    how = f"method {found['method']}, {environment.get('threads', '?')} threads, {ran_by(found)}"
     screen.print(how, facts, f"power {power}", sep="\n", markup=False)
     table = Table("cut", *_right("elements sent", "ms after it", "interquartile range", "runs", "outliers"), box=None)
     for cut in found["cuts"]:

@@ -133,7 +133,7 @@ def edge_profile(profile: Mapping[str, Any], network: Network, name: str) -> Edg
         provenance="measured",
         notes=(
             f"median of {_range([cut['runs'] for cut in cuts if cut['latency_s']])} runs on {profile['device']}, "
-            f"{ran_by(environment)}, {environment.get('threads', '?')} threads, method {profile['method']}",
+            f"{ran_by(profile)}, {environment.get('threads', '?')} threads, method {profile['method']}",
             f"power measured by {power_from}" if power_w and power_from != "given" else
             f"power {power_w:g} W as given" if power_w else "power of the device not measured",
             f"interquartile range {100 * spread:.0f} % of the median for the largest remainder; {outliers} outliers",
@@ -142,13 +142,16 @@ def edge_profile(profile: Mapping[str, Any], network: Network, name: str) -> Edg
     )  # fmt: skip
 
 
-def ran_by(environment: Mapping[str, Any]) -> str:
+def ran_by(profile: Mapping[str, Any]) -> str:
     """What ran a network, and what it was run with."""
+    environment, network = profile["environment"], profile["network"]
     if "onnxruntime" in environment:
         how = f"graph optimisation {environment.get('graph_optimisation', '?')}"
         return f"onnxruntime {environment['onnxruntime']}, {how}, the file's own weights and types"
     rounded = " (convolutions in TensorFloat-32)" if environment.get("tf32") else ""
-    return f"torch {environment.get('torch', '?')}, random weights, 32-bit floats{rounded}"
+    own = ":" in network or network.endswith(".pt2")
+    weights = "its own weights and types" if own else "random weights, 32-bit floats"
+    return f"torch {environment.get('torch', '?')}, {weights}{rounded}"
 
 
 def merge(profiles: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -100,6 +100,8 @@ def test_what_follows_a_cut_is_the_sum_of_its_sections(network: Network, monkeyp
 def test_an_exported_program_is_timed_like_a_module(tmp_path: Path) -> None:
     torch.export.save(torch.export.export(build_module("lenet5"), (torch.rand(1, 1, 32, 32),)), tmp_path / "net.pt2")
     network = load(str(tmp_path / "net.pt2"), None, "tensor")
+    found = files.edge_profile(measure(network, runs=1, threads=1), network, "here")
+    assert "its own weights and types, 1 threads" in found.notes[0]
     for method in board.METHODS:
         seconds = [cut["latency_s"] for cut in measure(network, method=method, runs=2, threads=1)["cuts"]]
         assert all(s > 0 for s in seconds[:-1]) and seconds[-1] == 0
