@@ -151,7 +151,8 @@ def check_cuda(device: str) -> None:
 
         if not torch.cuda.is_available():
             raise ProfileError(
-                "no CUDA device to measure on; use measured:cpu, or a roofline such as roofline:jetson-tx2"
+                "no CUDA device to measure on; take the CPU (measured:cpu, or --device cpu), "
+                "or a roofline such as roofline:jetson-tx2"
             )
 
 

@@ -61,8 +61,8 @@ def check_runtime(device: str) -> Any:
         raise ProfileError("measuring an ONNX network needs onnxruntime: pip install onnx onnxruntime") from None
     if PROVIDERS[device] not in onnxruntime.get_available_providers():
         raise ProfileError(
-            "no CUDA device to measure on: onnxruntime here has none (pip install onnxruntime-gpu); use measured:cpu, "
-            "or a roofline such as roofline:jetson-tx2"
+            "no CUDA device to measure on: onnxruntime here has none (pip install onnxruntime-gpu); "
+            "take the CPU (measured:cpu, or --device cpu), or a roofline such as roofline:jetson-tx2"
         )
     return onnxruntime
 
