@@ -83,7 +83,7 @@ def read_published(path: Path) -> Published:
     Of systems only those that CNNParted found not dominated, equal ones once. Raises UserError for anything else.
     """
     try:
-        lines = path.read_text().splitlines()
+        lines = [line for line in path.read_text().splitlines() if line.strip()]
         if lines and lines[-1].rpartition(",")[2] in _KINDS:
             return _systems(path, list(csv.reader(lines)))
         return _points(path, list(csv.DictReader(lines, delimiter=";")))

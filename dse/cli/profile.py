@@ -95,8 +95,13 @@ def profile(
 
         write_bytes(script, program(traced), "--script")
         needs = "onnx and onnxruntime" if network.endswith(".onnx") else "torch 2.0 and torchvision"
-        typer.echo(f"{script}: copy it to the board, which needs Python 3.8, {needs}; then")
-        typer.echo(f"    python3 {script.name} --out board.json --device cuda")
+        command = f"python3 {script.name} --out board.json --device cuda"
+        if as_json:
+            typer.echo(
+                json.dumps({"script": str(script), "needs": f"Python 3.8, {needs}", "command": command}, indent=2)
+            )
+        else:
+            typer.echo(f"{script}: copy it to the board, which needs Python 3.8, {needs}; then\n    {command}")
         return
     share = parse_share(precision)
     try:

@@ -11,7 +11,7 @@ from typing import Any
 
 from evaluators.edge.board import FORMAT, VERSION
 from evaluators.edge.profile import EdgeProfile
-from search_spaces.errors import UserError, unknown
+from search_spaces.errors import UserError, reason, unknown
 from search_spaces.types import Network
 
 __all__ = ["STEADY", "differences", "edge_profile", "merge", "ran_by", "read", "shipped", "unsteady"]
@@ -44,7 +44,7 @@ def read(name: str | Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise unknown("profile", str(name), shipped(), add="any file that paretocut profile --out wrote") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read the profile {name}: {str(error).lower()}") from None
+        raise UserError(f"cannot read the profile {name}: {reason(error)}") from None
     try:
         profile = json.loads(text)
     except ValueError:

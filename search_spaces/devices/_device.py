@@ -9,7 +9,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from search_spaces.errors import UserError
+from search_spaces.errors import UserError, reason
 
 __all__ = ["FORMAT", "EdgeDevice", "from_file", "to_json"]
 
@@ -59,7 +59,7 @@ def from_file(path: Path) -> EdgeDevice:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read the device {path}: {str(error).lower()}") from None
+        raise UserError(f"cannot read the device {path}: {reason(error)}") from None
     except ValueError:
         raise UserError(f"the device {path} is empty, cut short or no JSON; see: paretocut calibrate --help") from None
     if not isinstance(found, dict) or found.get("format") != FORMAT:

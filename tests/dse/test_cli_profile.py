@@ -121,6 +121,8 @@ def test_a_script_for_a_board_is_written(here: Path) -> None:
     done = run("profile", "squeezenet1_1", "--input", "1x3x35x35", "--script", "there.py")
     assert "python3 there.py --out board.json" in done.stdout
     assert "PLAN: Plan | None = {'network': 'squeezenet1_1'" in (here / "there.py").read_text()
+    done = run("profile", "squeezenet1_1", "--input", "1x3x35x35", "--script", "there.py", "--json")
+    assert json.loads(done.stdout)["command"] == "python3 there.py --out board.json --device cuda"
 
 
 @pytest.mark.parametrize(
@@ -144,7 +146,10 @@ def test_a_script_for_a_board_is_written(here: Path) -> None:
         (("profile", "lenet5", "--power-w", "nan"), "watts of at least 0, not nan"),
         (("evaluate", "lenet5", "--cut", "2", "--edge-precision", "2%"), "--edge-precision: only for an edge node"),
         (("evaluate", "lenet5", "--cut", "2", "--edge", "measured:cpu", "--edge-precision", "x"), "a share such as 2%"),
-        (("evaluate", "lenet5", "--cut", "2", "--edge", "roofline:gone.json"), "cannot read the device gone.json"),
+        (
+            ("evaluate", "lenet5", "--cut", "2", "--edge", "roofline:gone.json"),
+            "cannot read the device gone.json: no such file or directory",
+        ),
         (("evaluate", "lenet5", "--cut", "2", "--energy-table", "mine"), "no energy table 'mine'"),
         (("calibrate", "generic-cpu", "squeezenet1_1-x86_64", "--out", "x.py"), "is a .json file, not x.py"),
         (("evaluate", "lenet5", "--cut", "2", "--edge-runs", "5"), "--edge-runs: only for an edge node that is"),

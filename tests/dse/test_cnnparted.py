@@ -324,6 +324,7 @@ OBJECTIVES = "idx,latency,energy,throughput,area,link_latency,link_energy,accura
             3.0,
         ),
         (RESULT.replace("/conv1/Conv", "input"), ("input",), 10.0, 3.0),
+        ("\n" + RESULT + "\n", ("/conv1/Conv",), 10.0, 3.0),
         (SEVERAL, ("/a/Conv", "/b/Relu"), 306.2, 77.3),
         (SEVERAL.replace("1,2,1,3,", "1,2,2,3,"), ("/b/Relu",), 306.2, 77.3),
         (HEADED, ("/conv1/Conv",), 10.0, 3.0),
