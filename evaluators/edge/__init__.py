@@ -115,7 +115,7 @@ def measure(
     key = {
         **_measurement_key(network, device),
         "hardware": measured.device_name(network, device),
-        **measured.runtime(network, threads),
+        **measured.runtime(network, device, threads),
         "runs": runs, "method": method, "precision": precision,
     }  # fmt: skip
     found: dict[str, Any] | None = memo.get("edge-profile", key) if memo is not None else None
@@ -151,10 +151,12 @@ def _memory() -> Memo:
 def _measurement_key(network: Network, device: str) -> dict[str, Any]:
     """What a measurement depends on, but for the computer."""
     from evaluators.memo import digest
+    from search_spaces.networks import source_version
 
     return {
         "version": MEASUREMENT_VERSION,
         "network": network.name,
+        "source": source_version(network.name),
         "input": list(network.input.shape),
         "cut_mode": network.cut_mode,
         "layers": digest([asdict(layer) for layer in network.layers]),

@@ -90,6 +90,8 @@ def measure(
             network = _Network(module.to(device), plan, device)
             versions = {"torch": str(torch.__version__), "torchvision": _torchvision(), **cuda(device)}
             return timed(network, source, device, method, runs, torch.get_num_threads(), precision, progress, versions)
+    except RuntimeError as error:  # torch's own, such as memory that is used up
+        raise ProfileError(f"{plan['network']} does not run here: {_first_line(error)}") from None
     finally:
         torch.set_num_threads(before)
 
@@ -523,12 +525,13 @@ def environment(threads: int) -> dict[str, Any]:
         "system": platform.system() + " " + platform.release(),
         "cpus": os.cpu_count(),
         "threads": threads,
-        "power_mode": _power_mode(),
+        "power_mode": power_mode(),
         "made": datetime.date.today().isoformat(),
     }
 
 
-def _power_mode() -> str:
+def power_mode() -> str:
+    """What a Jetson or the first core's clock is set to."""
     modes = [line for line in _said("nvpmodel", "-q") if "Power Mode" in line]
     if modes:
         return modes[0].split(":", 1)[1].strip()
@@ -778,11 +781,7 @@ def _planned(device: str, *options: Any) -> dict[str, Any]:
     if int(torch.__version__.split(".")[0]) < 2:
         raise ProfileError(f"this needs torch 2.0 or newer, not {torch.__version__}")
     check_cuda(device)
-    module = build(PLAN["build"])
-    try:
-        return measure(module, PLAN, device, *options)
-    except RuntimeError as error:  # torch's own, such as memory that is used up
-        raise ProfileError(f"{PLAN['network']} does not run here: {_first_line(error)}") from None
+    return measure(build(PLAN["build"]), PLAN, device, *options)
 
 
 if __name__ == "__main__" and PLAN is not None:

@@ -37,14 +37,15 @@ def _check(network: Network, device: str, *options: Any) -> None:
         board.check_cuda(device)
 
 
-def runtime(network: Network, threads: int | None) -> dict[str, Any]:
-    """What runs a network here: names and versions, and how many threads it gets."""
+def runtime(network: Network, device: str, threads: int | None) -> dict[str, Any]:
+    """What runs a network here: names and versions, how many threads it gets, and the computer's power mode."""
+    mode = {"power_mode": board.power_mode()}
     if _is_onnx(network):
-        return {**onnx_board.versions(), "threads": threads or onnx_board.default_threads()}
+        return {**onnx_board.versions(), "threads": threads or onnx_board.default_threads(), **mode}
     import torch
 
-    versions = {"torch": torch.__version__, "torchvision": version("torchvision")}
-    return {**versions, "threads": threads if threads is not None else torch.get_num_threads()}
+    versions = {"torch": torch.__version__, "torchvision": version("torchvision"), **board.cuda(device)}
+    return {**versions, "threads": threads if threads is not None else torch.get_num_threads(), **mode}
 
 
 def measure(

@@ -48,8 +48,11 @@ def measure(
     network = _Network(model, plan, device, used, runtime)
     dtype = np.dtype(helper.tensor_dtype_to_np_dtype(model.graph.input[0].type.tensor_type.elem_type))
     rng = np.random.default_rng(0)
-    array = rng.integers(0, 128, plan["input"]) if dtype.kind in "iub" else rng.random(plan["input"])
-    source = runtime.OrtValue.ortvalue_from_numpy(array.astype(dtype), device, 0)
+    try:
+        array = rng.integers(0, 128, plan["input"]) if dtype.kind in "iub" else rng.random(plan["input"])
+        source = runtime.OrtValue.ortvalue_from_numpy(array.astype(dtype), device, 0)
+    except Exception as error:  # memory that is used up; onnxruntime's own
+        raise _failed(runtime, error) from None
     return board.timed(network, source, device, method, runs, used, precision, progress, versions())
 
 
@@ -105,9 +108,10 @@ class _Network:
         self.results = {value.name for value in model.graph.output}
         section_of = {name: i for i, names in enumerate(plan["segments"]) for name in names}
         self.nodes = [
-            (section_of[node.output[0]], list(node.input), list(node.output))
+            (section_of[name], list(filter(None, node.input)), list(filter(None, node.output)))  # "" is one left out
             for node in model.graph.node
-            if node.output[0] in section_of
+            for name in node.output
+            if name in section_of
         ]
         self.made = {self.source}.union(*(given for _, _, given in self.nodes))
         self.sections = [self.part({i}) for i in range(len(plan["segments"]))]

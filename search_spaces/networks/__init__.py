@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from search_spaces.networks._graph import Graph
 
-__all__ = ["TRACE_VERSION", "build_module", "default_input", "load", "names", "recipe"]
+__all__ = ["TRACE_VERSION", "build_module", "default_input", "load", "names", "recipe", "source_version"]
 
-TRACE_VERSION = 9
+TRACE_VERSION = 10
 """Part of every cached trace's identity: raise it when tracing, costing or cutting changes."""
 
 
@@ -48,6 +48,11 @@ def recipe(name: str) -> dict[str, Any]:
     return _models.recipe(name)
 
 
+def source_version(name: str) -> str | None:
+    """What a network's definition depends on: torchvision's version, or a hash of a file; None for the user's code."""
+    return _models.source_version(name)
+
+
 def load(
     name: str,
     input_shape: tuple[int, ...] | None = None,
@@ -72,7 +77,7 @@ def load(
         shape = _models.default_input(name)
     if shape is not None and (not shape or any(not isinstance(n, int) or n < 1 for n in shape)):
         raise UserError(f"an input shape is whole numbers of at least 1, batch first, not {shape}; try 1x3x224x224")
-    source = _models.source_version(name)
+    source = source_version(name)
     identity = {
         "network": name,
         "input": None if shape is None else list(shape),

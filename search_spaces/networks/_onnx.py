@@ -78,9 +78,9 @@ _BIG = 4096
 class Reading:
     """An ONNX file for one input shape.
 
-    `model` has that input and no local functions; the values of weights in external files are not loaded. `results`
-    are for every operator of the graph the first results of the nodes that it was made of, in order, and `types` the
-    element type and shape of all tensors that inference knows.
+    `model` has that input and no local functions; the values of large weights in external files are not loaded.
+    `results` are for every operator of the graph the first results of the nodes that it was made of, in order, and
+    `types` the element type and shape of all tensors that inference knows.
     """
 
     graph: Graph
@@ -99,9 +99,9 @@ def reading(path: Path, shape: tuple[int, ...] | None, name: str) -> Reading:
 
     Raises UserError for what is no ONNX file, for several inputs or outputs, control flow, and wrong shapes.
     """
+    model = _load(path, name)  # says where onnx is not installed
     import onnx
 
-    model = _load(path, name)
     source = _input(model, name)
     own = _dims(source)
     wanted = shape if shape is not None else input_shape(path, name, model)
@@ -152,7 +152,7 @@ def input_shape(path: Path, name: str, model: onnx.ModelProto | None = None) -> 
 def _load(path: Path, name: str) -> onnx.ModelProto:
     try:
         import onnx
-        from onnx import inliner
+        from onnx import external_data_helper, inliner
     except ImportError:
         raise UserError(f"reading {name} needs the package onnx: pip install 'paretocut[onnx]'") from None
     try:
@@ -163,6 +163,12 @@ def _load(path: Path, name: str) -> onnx.ModelProto:
         raise UserError(f"{name} is no ONNX file: {_first_line(error)}") from None
     if not model.graph.node:
         raise UserError(f"{name} is no ONNX file, or one without operators")
+    for tensor in model.graph.initializer:
+        if prod(tensor.dims) <= _BIG and external_data_helper.uses_external_data(tensor):
+            with suppress(Exception):  # without the file shapes may do; weights are asked for where they are needed
+                external_data_helper.load_external_data_for_tensor(tensor, str(path.parent))
+                tensor.data_location = onnx.TensorProto.DEFAULT
+                del tensor.external_data[:]
     if model.functions:
         try:
             model = inliner.inline_local_functions(model)
@@ -243,7 +249,8 @@ def _compute_sizes(model: onnx.ModelProto, types: dict[str, onnx.ValueInfoProto]
     from onnx.reference import ReferenceEvaluator
 
     opsets = {opset.domain: opset.version for opset in model.opset_import}
-    held = {t.name: numpy_helper.to_array(t) for t in graph.initializer if prod(t.dims) <= _BIG}
+    small = [t for t in graph.initializer if prod(t.dims) <= _BIG and t.data_location != t.EXTERNAL]
+    held = {tensor.name: numpy_helper.to_array(tensor) for tensor in small}
     before, left = len(held), []
     for node in graph.node:
         results: Sequence[Any] | None = None
@@ -344,11 +351,12 @@ class _Reader:
             leaf = len(types) > 1 and types[-2].startswith("torch.nn.modules")
             attributes = {a.name: self.onnx.helper.get_attribute_value(a) for a in node.attribute}
             known = node.domain in ("", "ai.onnx")
+            gives = tuple(tensor for tensor in node.output if tensor)
             yield _Item(
                 kind=node.op_type if known else f"{node.domain}.{node.op_type}",
-                name=(names[-2] if leaf else names[-1]) if len(names) > 1 else node.name or node.output[0],
+                name=(names[-2] if leaf else names[-1]) if len(names) > 1 else node.name or gives[0],
                 reads=tuple(tensor for tensor in node.input if tensor),
-                gives=tuple(tensor for tensor in node.output if tensor),
+                gives=gives,
                 attributes=attributes,
                 scope=scope,
             )
@@ -469,7 +477,9 @@ class _Reader:
         """The whole numbers of a constant; None where the file does not hold them."""
         maker = self.constants.get(tensor)
         held = self.weights.get(tensor) if maker is None else maker.attributes.get("value")
-        return None if held is None else [int(n) for n in self.onnx.numpy_helper.to_array(held).flatten()]
+        if held is None or held.data_location == held.EXTERNAL:
+            return None
+        return [int(n) for n in self.onnx.numpy_helper.to_array(held).flatten()]
 
     def _parameters(self, item: _Item) -> int:
         """Trained numbers that a node brings in; shared ones count where they are first used."""

@@ -27,11 +27,11 @@ class OnnxSplitter:
     """
 
     def __init__(self, network: Network) -> None:
+        path = Path(network.name)
+        found = _onnx.reading(path, network.input.shape, network.name)  # says where onnx is not installed
         import onnx
         from onnx import external_data_helper, utils
 
-        path = Path(network.name)
-        found = _onnx.reading(path, network.input.shape, network.name)
         if found.graph.layers != network.layers:
             raise UserError(
                 f"the layers of {network.name} are not those read now; delete {store.folder()} and load it again"
@@ -67,7 +67,7 @@ class OnnxSplitter:
                 made += node.output
             elif not outside.isdisjoint(node.output):
                 needed.update(node.input)
-        crossing = [name for name in made if name in needed]
+        crossing = [name for name in made if name and name in needed]  # "" is a result or operand left out
         return (
             self._part([self._source], crossing) if inside else None,
             self._part(crossing, [self._output]) if outside else None,

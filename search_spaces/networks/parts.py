@@ -88,9 +88,10 @@ def _write_torch(network: Network, cut: Cut, folder: Path, onnx: bool) -> Parts:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         module = build_module(network.name)
-        source = torch.rand(network.input.shape)
+        with _quiet(network.name, "whole network", "run"):
+            source = torch.rand(network.input.shape)
     halves = Splitter(network, module).split(cut)
-    with torch.no_grad():
+    with torch.no_grad(), _quiet(network.name, "whole network", "run"):
         whole = _output(module(source.clone()))
         crossing = halves.head(source.clone())
     _make(folder, Path(network.name))
@@ -112,27 +113,30 @@ def _write_torch(network: Network, cut: Cut, folder: Path, onnx: bool) -> Parts:
                 )
                 graphs.append(_onnx_runner((folder / f"{name}.onnx").read_bytes()))
                 files.append(f"{name}.onnx")
+    with _quiet(network.name, "parts", "run"):
+        difference = _difference(programs, source, whole)
+        onnx_difference = _difference(graphs, source.numpy(), whole) if onnx else None
     return Parts(
         network=network.name,
         cut=cut.name,
         crossing=tuple(tensor.shape for tensor in cut.tensors),
         files=(*files, "split.json"),
-        difference=_difference(programs, source, whole),
-        onnx_difference=_difference(graphs, source.numpy(), whole) if onnx else None,
+        difference=difference,
+        onnx_difference=onnx_difference,
         onnx_runtime=_onnx_runtime() if onnx else None,
-        largest=float(whole.abs().max()),
+        largest=float(np.abs(_numbers(whole)).max()),
         notes=tuple(notes),
     )
 
 
 def _write_onnx(network: Network, cut: Cut, folder: Path, onnx: bool) -> Parts:
-    from onnx import helper
-
     from search_spaces.networks.onnx_split import OnnxSplitter
 
     if not onnx:
         raise UserError(f"the parts of {network.name} are ONNX files, or there are none")
     splitter = OnnxSplitter(network)
+    from onnx import helper
+
     halves = splitter.split(cut)
     with _quiet(network.name, "whole network", "run"):
         element = splitter.prepared.graph.input[0].type.tensor_type.elem_type
@@ -158,7 +162,7 @@ def _write_onnx(network: Network, cut: Cut, folder: Path, onnx: bool) -> Parts:
         difference=None,
         onnx_difference=difference,
         onnx_runtime=_onnx_runtime(),
-        largest=float(np.abs(np.asarray(whole, np.float64)).max()),
+        largest=float(np.abs(_numbers(whole)).max()),
         notes=("no programs of torch.export: torch cannot read an ONNX file",),
     )
 
@@ -201,8 +205,13 @@ def _difference(runs: list[Run], source: Any, whole: Any) -> float:
     with torch.no_grad():
         for run in runs:
             values = run(*values)
-        result, expected = (np.asarray(value, np.float64) for value in (values[0], whole))
+        result, expected = _numbers(values[0]), _numbers(whole)
     return float(np.abs(result.reshape(expected.shape) - expected).max())
+
+
+def _numbers(value: Any) -> np.ndarray:
+    """A tensor or array as 64-bit floats; numpy takes no bfloat16 from torch."""
+    return np.asarray(value if isinstance(value, np.ndarray) else value.double(), np.float64)
 
 
 def _onnx_runtime() -> str:

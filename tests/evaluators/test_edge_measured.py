@@ -16,8 +16,9 @@ import torch
 
 from evaluators import edge
 from evaluators.edge import board, files
-from evaluators.edge.measured import measure, plan, script
+from evaluators.edge.measured import measure, plan, runtime, script
 from evaluators.edge.profile import EdgeProfile
+from evaluators.memo import Memo
 from search_spaces.errors import UserError
 from search_spaces.networks import build_module, load
 from search_spaces.networks.split import Splitter
@@ -413,6 +414,28 @@ def test_the_power_mode_is_what_the_board_says(tmp_path: Path, monkeypatch: pyte
     assert board.environment(2)["power_mode"] == "MODE_15W_2CORE"
     tool.write_text("#!/bin/sh\nexit 1\n")
     assert board.environment(2)["power_mode"].partition(" ")[0] in ("governor", "unknown")
+
+
+def test_another_power_mode_is_measured_anew(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Memo() as memo:
+        for mode in ("MODE_15W_2CORE", "MAXN", "MAXN"):
+            monkeypatch.setattr(board, "power_mode", lambda mode=mode: mode)
+            edge.measure(network, "cpu", runs=1, memo=memo)
+        assert memo.info().entries == {"edge-profile": 2}
+
+
+def test_a_gpus_rounding_is_part_of_what_was_measured(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (8, 0))
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    rounded = runtime(network, "cuda", 1)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    assert runtime(network, "cuda", 1) == {**rounded, "tf32": False} and rounded["tf32"]
+
+
+def test_an_input_that_has_no_room_is_one_line(network: Network) -> None:
+    with pytest.raises(UserError, match=r"lenet5 does not run here: .*memory") as caught:
+        measure(load("lenet5", (10**12, 1, 32, 32)), runs=1, threads=1)
+    assert "\n" not in str(caught.value)
 
 
 # sensors

@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from typer.testing import CliRunner
 
@@ -23,7 +24,7 @@ from search_spaces.networks import build_module, load
 from search_spaces.networks.onnx_split import OnnxSplitter
 from search_spaces.types import CutMode, Network
 from tests.evaluators.test_edge_measured import OLD_PYTHONS, STUB
-from tests.search_spaces.networks.exports import NODE, export, onnx_file
+from tests.search_spaces.networks.exports import NODE, export, onnx_file, with_blanks
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +88,8 @@ def test_the_whole_is_timed_on_its_own_too(network: Network, monkeypatch: pytest
 
 def test_sessions_are_pinned_and_measured_once(network: Network) -> None:
     asked = {"threads": 2, "graph_optimisation": "all", "execution": "sequential"}
-    assert asked.items() <= runtime(network, 2).items() and "onnxruntime" in runtime(network, 2)
-    assert runtime(network, None)["threads"] == onnx_board.default_threads() >= 1
+    assert asked.items() <= runtime(network, "cpu", 2).items() and "onnxruntime" in runtime(network, "cpu", 2)
+    assert runtime(network, "cpu", None)["threads"] == onnx_board.default_threads() >= 1
     with Memo() as memo:
         first = edge.measure(network, "cpu", runs=2, threads=1, memo=memo)
         assert edge.measure(network, "cpu", runs=2, threads=1, memo=memo) == first
@@ -113,6 +114,35 @@ def test_what_is_missing_comes_with_the_way_to_get_it(network: Network, monkeypa
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(UserError, match=r"needs onnxruntime: pip install 'paretocut\[onnx\]'$"):
         edge.profile(network, "measured:cpu", runs=1)
+
+
+def test_another_file_of_the_same_layers_is_measured_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file may come back with other types, such as 16-bit floats, and has the same layers."""
+    monkeypatch.chdir(tmp_path)
+    nodes = [NODE("Relu", ["x"], ["a"]), NODE("Sigmoid", ["a"], ["y"])]
+    onnx_file(Path("net.onnx"), nodes, {"x": [1, 8]}, ["y"])
+    network = load("net.onnx", None, "tensor")
+    with Memo() as memo:
+        edge.measure(network, "cpu", runs=1, memo=memo)
+        model = onnx.load("net.onnx")
+        for value in (model.graph.input[0], model.graph.output[0]):
+            value.type.tensor_type.elem_type = onnx.TensorProto.DOUBLE
+        onnx.save(model, "net.onnx")
+        assert load("net.onnx", None, "tensor") == network
+        edge.measure(network, "cpu", runs=1, memo=memo)
+        assert memo.info().entries == {"edge-profile": 2}
+
+
+def test_results_and_operands_that_are_left_out_are_not_asked_for(tmp_path: Path) -> None:
+    found = measure(load(with_blanks(tmp_path / "lstm.onnx"), None, "tensor", merge=False), runs=1)
+    assert [cut["latency_s"] > 0 for cut in found["cuts"]] == [True, True, True, False]
+
+
+def test_an_input_that_has_no_room_is_one_line(tmp_path: Path) -> None:
+    nodes = [NODE("Relu", ["x"], ["a"]), NODE("Sigmoid", ["a"], ["y"])]
+    file = onnx_file(tmp_path / "net.onnx", nodes, {"x": ["batch", 8]}, ["y"])
+    with pytest.raises(UserError, match="cannot run the network: Unable to allocate"):
+        measure(load(file, (10**15, 8), "tensor"), runs=1)
 
 
 def test_an_operator_that_onnxruntime_lacks_is_one_line(tmp_path: Path) -> None:

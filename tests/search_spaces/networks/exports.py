@@ -8,7 +8,7 @@ from typing import Any
 
 import onnx
 import torch
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 NODE = helper.make_node
@@ -49,4 +49,20 @@ def onnx_file(
     )  # fmt: skip
     opsets = [helper.make_opsetid("", 20), helper.make_opsetid("my.domain", 1)]
     path.write_bytes(helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString())
+    return str(path)
+
+
+def with_blanks(path: Path) -> str:
+    """An LSTM whose first result nobody reads, and a Resize without regions: both stand as "" in the file."""
+    nodes = [
+        NODE("LSTM", ["x", "w", "r"], ["", "h"], hidden_size=4), NODE("Relu", ["h"], ["a"]),
+        NODE("Resize", ["a", "", "scales"], ["y"], mode="nearest"),
+    ]  # fmt: skip
+    held = {"w": torch.ones(1, 16, 3), "r": torch.ones(1, 16, 4), "scales": torch.tensor([1.0, 1.0, 2.0])}
+    graph = helper.make_graph(
+        nodes, "by hand", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [5, 1, 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(value.numpy(), name) for name, value in held.items()],
+    )  # fmt: skip
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
     return str(path)

@@ -16,6 +16,7 @@ from search_spaces.errors import UserError
 from search_spaces.networks import build_module, load, store
 from search_spaces.networks._kinds import operator_kind
 from search_spaces.networks._operators import lower
+from search_spaces.networks.parts import write_parts
 from search_spaces.networks.split import Splitter
 from search_spaces.types import Cut, Layer, Network
 from tests.search_spaces.networks.exports import NODE, export, onnx_file
@@ -462,6 +463,17 @@ def test_onnx_files_that_cannot_be_cut_say_why(case: int, tmp_path: Path) -> Non
     with pytest.raises(UserError) as caught:
         load(file, shape, "tensor")
     assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_without_the_package_onnx_its_files_say_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = onnx_file(tmp_path / "net.onnx", [NODE("Relu", ["x"], ["y"])], {"x": [1, 4]}, ["y"])
+    network = load(file, None, "tensor")
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    for ask in (lambda: load(file, (2, 4), "tensor"), lambda: write_parts(network, network.cuts[0], tmp_path / "p")):
+        with pytest.raises(UserError, match=r"needs the package onnx: pip install 'paretocut\[onnx\]'"):
+            ask()
 
 
 def test_torch_makes_no_module_of_an_onnx_file(tmp_path: Path) -> None:

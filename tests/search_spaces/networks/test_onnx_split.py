@@ -22,7 +22,7 @@ from search_spaces.networks import build_module, load, parts
 from search_spaces.networks.onnx_split import OnnxSplitter
 from search_spaces.networks.parts import write_parts
 from search_spaces.types import CutMode, Network
-from tests.search_spaces.networks.exports import NODE, export, onnx_file
+from tests.search_spaces.networks.exports import NODE, export, onnx_file, with_blanks
 
 MODES: tuple[CutMode, ...] = ("tensor", "frontier")
 
@@ -182,6 +182,35 @@ def test_local_functions_external_weights_and_old_files(kind: str, tmp_path: Pat
         with pytest.raises(UserError, match=r"the weights of .* cannot be read") as caught:
             OnnxSplitter(load(str(path), None, "tensor"))
         assert "\n" not in str(caught.value)
+
+
+def test_small_weights_in_another_file_may_be_sizes(tmp_path: Path) -> None:
+    """A bias of 2 KiB, and what the operators of the shape arithmetic read, lie in a file beside the network."""
+    nodes = [
+        NODE("Conv", ["x", "w", "b"], ["c"]), NODE("NonZero", ["b"], ["n"]), NODE("Shape", ["n"], ["s"]),
+        NODE("Gather", ["s", "last"], ["t"]), NODE("Concat", ["some", "t"], ["sizes"], axis=0),
+        NODE("Reshape", ["c", "sizes"], ["y"]),
+    ]  # fmt: skip
+    held: dict[str, np.ndarray] = {"w": np.ones((512, 3, 1, 1), np.float32), "b": np.ones(512, np.float32)}
+    held |= {"last": np.array([1]), "some": np.array([-1])}
+    graph = helper.make_graph(
+        nodes, "by hand", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 8, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(value, name) for name, value in held.items()],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "net.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0)
+    assert load(str(tmp_path / "net.onnx"), None, "tensor", merge=False).cuts[-1].tensors[0].shape == (64, 512)
+    assert check(str(tmp_path / "net.onnx")) == 2
+    (tmp_path / "weights.bin").unlink()
+    with pytest.raises(UserError, match=r"does not take an input of 2x3x8x8: .*external"):
+        load(str(tmp_path / "net.onnx"), (2, 3, 8, 8), "tensor")
+
+
+def test_results_and_operands_that_are_left_out_do_not_cross(tmp_path: Path) -> None:
+    file = with_blanks(tmp_path / "lstm.onnx")
+    assert [cut.name for cut in load(file, None, "tensor", merge=False).cuts] == ["Identity", "h", "a", "y"]
+    assert check(file) == 4
 
 
 @pytest.fixture(scope="module")

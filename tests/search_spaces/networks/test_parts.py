@@ -121,6 +121,27 @@ def test_the_users_own_network_keeps_its_weights(tmp_path: Path, monkeypatch: py
     assert values is not None and torch.equal(values[0], build_module("own_weights:net")(source))
 
 
+@pytest.mark.parametrize("last", ["> 0", ".to(torch.bfloat16)"])
+def test_a_result_may_be_of_any_type(last: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "ends_with_bool" if "0" in last else "ends_with_bfloat16"
+    (tmp_path / f"{name}.py").write_text(
+        "import torch\nfrom torch import nn\n\nclass Net(nn.Module):\n    def __init__(self):\n"
+        "        super().__init__()\n        self.a, self.b = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)\n\n"
+        f"    def forward(self, x):\n        return self.b(torch.relu(self.a(x))){last}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    network = load(f"{name}:Net", (1, 3, 8, 8), "tensor")
+    found = write_parts(network, network.cuts[1], tmp_path / "parts", onnx=False)
+    assert found.difference == 0 and found.largest > 0
+
+
+def test_an_input_that_has_no_room_is_one_line(tmp_path: Path) -> None:
+    network = load("lenet5", (10**12, 1, 32, 32))
+    with pytest.raises(UserError, match=r"the whole network of lenet5 cannot be run: .*memory") as caught:
+        write_parts(network, network.cuts[1], tmp_path / "parts")
+    assert "\n" not in str(caught.value)
+
+
 def test_the_command_says_how_far_off_the_parts_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["split", "lenet5", "--cut", "ReLU: 1-2", "--no-onnx"]
     done = CliRunner().invoke(application(), [*options, "--out", str(tmp_path / "a")], catch_exceptions=False)
