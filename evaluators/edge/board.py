@@ -486,8 +486,9 @@ def device_name(device: str) -> str:
 
             return str(torch.cuda.get_device_name())
         except (ImportError, AssertionError, RuntimeError):  # another runtime may have CUDA where torch has not
-            names = _said("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
-            return names[0] if names else _text(Path("/proc/device-tree/model")).rstrip("\0") or "unknown GPU"
+            # and does not say on which of several GPUs it runs
+            names = dict.fromkeys(_said("nvidia-smi", "--query-gpu=name", "--format=csv,noheader"))
+            return " or ".join(names) or _text(Path("/proc/device-tree/model")).rstrip("\0") or "unknown GPU"
     lines = _text(Path("/proc/cpuinfo")).splitlines()
     models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     board = _text(Path("/proc/device-tree/model")).rstrip("\0")

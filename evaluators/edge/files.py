@@ -28,6 +28,12 @@ _CUT_FIELDS: Mapping[str, type | tuple[type, ...]] = {
 }  # fmt: skip
 
 
+_RUN_BY = (
+    "torch", "torchvision", "cuda", "cudnn", "tf32", "onnxruntime", "graph_optimisation", "threads", "power_mode",
+)  # fmt: skip
+"""What of a profile's environment its times depend on, beside the computer."""
+
+
 def shipped() -> tuple[str, ...]:
     """Names of the profiles that come with paretocut."""
     folder = resources("evaluators.edge") / "profiles"
@@ -47,13 +53,10 @@ def read(name: str | Path) -> dict[str, Any]:
         raise UserError(f"cannot read the profile {name}: {reason(error)}") from None
     try:
         profile = json.loads(text)
-    except (ValueError, RecursionError):
+    except ValueError:
         state = "empty" if not text.strip() else "cut short or no JSON"
         raise UserError(f"the profile {name} is {state}; measure again: paretocut profile NETWORK --out FILE") from None
-    try:
-        problem = _problem(profile)
-    except OverflowError as error:
-        problem = str(error)
+    problem = _problem(profile)
     if problem:
         raise UserError(f"{name} is no profile of an edge node: {problem}")
     return dict(profile)
@@ -166,11 +169,7 @@ def merge(profiles: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     for other in profiles[1:]:
         fields = [field for field in ("network", "input", "device", "method") if first[field] != other[field]]
         ours, theirs = first["environment"], other["environment"]
-        settings = [
-            name
-            for name in ("torch", "torchvision", "onnxruntime", "graph_optimisation", "threads", "power_mode")
-            if ours.get(name) != theirs.get(name)
-        ]
+        settings = [name for name in _RUN_BY if ours.get(name) != theirs.get(name)]
         told = [f"{field} ({first[field]} and {other[field]})" for field in fields]
         told += [f"{name} ({ours.get(name)} and {theirs.get(name)})" for name in settings]
         if told:

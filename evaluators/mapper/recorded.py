@@ -109,7 +109,7 @@ def _json_lines(path: Path, text: str) -> Iterator[Recorded]:
             given = _from_json(number, data)
         except json.JSONDecodeError:
             raise UserError(f"{path}, line {number} is no recorded mapping: every line is a JSON object") from None
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise UserError(f"{path}, line {number} is no recorded mapping: {type(error).__name__} {error}") from None
         yield given
 
@@ -196,7 +196,7 @@ def _table(path: Path, text: str) -> Iterator[Recorded]:
             given = _from_row(number, row) if int(row["found"] or 0) else None
         except StopIteration:
             return
-        except (csv.Error, KeyError, TypeError, ValueError, AttributeError) as error:
+        except (csv.Error, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise UserError(f"{path}, line {number} is no run of a mapper: {type(error).__name__} {error}") from None
         if given is not None:
             yield given
@@ -213,6 +213,9 @@ def _from_row(number: int, row: Mapping[str, str]) -> Recorded:
         raise ValueError(f"no size of variant {row['variant']!r}: {', '.join(KNOBS)}")
     if row.get("n_pe"):
         parameters["pe_rows"] = 1
+    groups = int(row.get("groups") or 1)
+    if groups < 1:
+        raise ValueError(f"{groups} groups")
     return Recorded(
         number,
         row["acc"],
@@ -229,7 +232,7 @@ def _from_row(number: int, row: Mapping[str, str]) -> Recorded:
             if column and column.startswith("acc_") and words
         },
         parameters,
-        int(row.get("groups") or 1),
+        groups,
     )
 
 

@@ -82,7 +82,9 @@ def find() -> FrontEnd | str:
     for python in _pythons():
         script = [*python, str(_SCRIPT), "where"]
         try:
-            told = subprocess.run(script, capture_output=True, text=True, timeout=_LIMIT_S, check=False)
+            told = subprocess.run(
+                script, capture_output=True, text=True, errors="replace", timeout=_LIMIT_S, check=False
+            )
         except (OSError, subprocess.TimeoutExpired) as error:
             why = f"{shlex.join(script)}: {error}"
             continue
@@ -104,7 +106,7 @@ def _pythons() -> list[tuple[str, ...]]:
         with Path(path).open("rb") as file:
             first = file.readline().decode(errors="replace")
         if first.startswith("#!") and "python" in first:
-            found.append(tuple(shlex.split(first.removeprefix("#!"))))
+            found.append(tuple(first.removeprefix("#!").strip().split(maxsplit=1)))  # as the kernel does
     return found
 
 

@@ -178,6 +178,8 @@ def _read_statistics(folder: Path, tool: str, read: Callable[[ElementTree.Elemen
         raise Broken(f"{path.name} is cut off or damaged ({error}); is the disk full?") from None
     try:
         return read(root)
+    except Broken:  # another file
+        raise
     except (AttributeError, TypeError, ValueError, StopIteration) as error:
         raise Broken(f"{path.name} is not what the tool writes ({type(error).__name__}: {error})") from None
 

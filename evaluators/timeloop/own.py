@@ -130,7 +130,7 @@ class OwnFiles:
         for name, text in zip(self.files, self._texts, strict=True):
             try:
                 data = v04.read(text)
-            except yaml.YAMLError as error:
+            except (yaml.YAMLError, ValueError) as error:  # such as a date that there is not
                 why = " ".join(str(error).split())
                 raise UserError(
                     f"{name} is no YAML of Timeloop ({why}); templates of Jinja are not filled in"
@@ -138,7 +138,7 @@ class OwnFiles:
             if not isinstance(data, dict):
                 raise UserError(f"{name} should hold entries such as architecture, not {data!r}")
             for key, value in data.items():
-                if key == "components" and key in whole:  # v0.4 has one file each
+                if key == "components" and _has_classes(value) and _has_classes(whole.get(key)):  # a file each in v0.4
                     value = {**value, "classes": [*whole[key].get("classes", []), *value.get("classes", [])]}
                 elif key in whole:
                     raise UserError(f"{name} has {key} again; each entry is in one file")
@@ -153,6 +153,11 @@ def _read(name: str) -> str:
         return Path(name).read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {name}: {reason(error)}") from None
+
+
+def _has_classes(components: Any) -> bool:
+    """Whether these are components with a list of classes, which may be empty."""
+    return isinstance(components, dict) and isinstance(components.get("classes", []), list)
 
 
 def _factor(word: str, knobs: Mapping[str, KnobValue], target: str) -> KnobValue:

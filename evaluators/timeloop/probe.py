@@ -109,14 +109,14 @@ def probe_accelergy() -> Probe:
     (run,) = ended
     try:
         table = yaml.safe_load((run.folder / "ERT_summary.yaml").read_text())["ERT_summary"]["table_summary"]
-        who = {component_of(row["name"]).removeprefix("a_"): row["primitive_estimation(s)"] for row in table}
+        estimations = {component_of(row["name"]): row["primitive_estimation(s)"] for row in table}
+        answers = {name.removeprefix("a_"): _estimator(said) for name, said in estimations.items()}
     except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError):
         return Probe(False, f"{found} gave no energies: {' | '.join(last_lines(run.log))}")
     finally:
         run.discard()
-    if silent := [kind for kind in ("DRAM", *_ON_CHIP) if kind not in who]:
+    if silent := [kind for kind in ("DRAM", *_ON_CHIP) if kind not in answers]:
         return Probe(False, f"{found} says nothing of {', '.join(silent)}")
-    answers = {kind: _estimator(said) for kind, said in who.items()}
     made_up = [kind for kind, estimator in answers.items() if "dummy" in estimator.lower()]
     known = ", ".join(sorted({estimator for kind, estimator in answers.items() if kind not in made_up}))
     if made_up:

@@ -49,8 +49,11 @@ def recipe(name: str) -> dict[str, Any]:
 
 
 def source_version(name: str) -> str | None:
-    """What a network's definition depends on: torchvision's version, or a hash of a file; None for the user's code."""
-    return _models.source_version(name)
+    """What a network's definition depends on: torchvision's version, or a hash of a file.
+
+    Of the user's own code it is the module's file; of what that imports nothing is known.
+    """
+    return _models.code_version(name) if _models.is_factory(name) else _models.source_version(name)
 
 
 def load(
@@ -77,7 +80,7 @@ def load(
         shape = _models.default_input(name)
     if shape is not None and (not shape or any(not isinstance(n, int) or n < 1 for n in shape)):
         raise UserError(f"an input shape is whole numbers of at least 1, batch first, not {shape}; try 1x3x224x224")
-    source = source_version(name)
+    source = _models.source_version(name)
     identity = {
         "network": name,
         "input": None if shape is None else list(shape),

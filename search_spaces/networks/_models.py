@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "build",
+    "code_version",
     "default_input",
     "is_factory",
     "is_file",
@@ -179,6 +180,14 @@ def _user_module(name: str) -> ModuleType:
         raise UserError(f"no network {name!r}: no module {module} in this folder or on PYTHONPATH") from None
     except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise UserError(f"{name}: importing {module} fails: {type(error).__name__}: {error}") from None
+
+
+def code_version(name: str) -> str | None:
+    """A hash of the file of the user's module; None where there is none to read."""
+    try:
+        return "code " + hashlib.sha256(Path(str(_user_module(name).__file__)).read_bytes()).hexdigest()[:16]
+    except OSError:
+        return None
 
 
 def _from_factory(name: str, device: str) -> nn.Module:

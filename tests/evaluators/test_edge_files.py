@@ -106,7 +106,6 @@ def test_a_profile_that_does_not_fit_says_what_differs(changes: dict[str, Any], 
     [
         ("", "is empty"),
         (json.dumps(profile_of(toy_network()))[:200], "is cut short or no JSON"),
-        ("[" * 100_000, "is cut short or no JSON"),
         ("[]", "does not say"),
         ('{"format": "other"}', "does not say"),
         (json.dumps(profile_of(toy_network(), version=9)), "its version is 9"),
@@ -117,7 +116,6 @@ def test_a_profile_that_does_not_fit_says_what_differs(changes: dict[str, Any], 
         (json.dumps(profile_of(toy_network(), input=[1, "3"])), "input is no list of sizes"),
         (json.dumps(profile_of(toy_network(), cuts=[{"name": "x"}])), "cut 1 lacks one of"),
         (json.dumps(profile_of(toy_network(), power_w=-1)), "its power is -1"),
-        (json.dumps(profile_of(toy_network(), power_w=10**400)), "int too large"),
         (json.dumps(profile_of(toy_network())).replace("0.01,", "NaN,", 1), "latency of cut 'Identity'"),
     ],
 )
@@ -161,6 +159,9 @@ def test_profiles_of_different_computers_are_not_joined() -> None:
     )
     with pytest.raises(UserError, match=r"differ in device \(cpu: made up and cuda: other\), threads \(4 and 8\)"):
         files.merge([profile_of(network), other])
+    rounds = profile_of(network, environment={**profile_of(network)["environment"], "tf32": True})
+    with pytest.raises(UserError, match=r"differ in tf32 \(None and True\)"):
+        files.merge([profile_of(network), rounds])
 
 
 # an accelerator as edge node

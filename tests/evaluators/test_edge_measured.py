@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import os
 import subprocess
@@ -414,6 +415,33 @@ def test_the_power_mode_is_what_the_board_says(tmp_path: Path, monkeypatch: pyte
     assert board.environment(2)["power_mode"] == "MODE_15W_2CORE"
     tool.write_text("#!/bin/sh\nexit 1\n")
     assert board.environment(2)["power_mode"].partition(" ")[0] in ("governor", "unknown")
+
+
+def test_gpus_of_which_torch_knows_nothing_are_named_by_their_driver(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails() -> str:
+        raise AssertionError("Torch not compiled with CUDA enabled")
+
+    monkeypatch.setattr(torch.cuda, "get_device_name", fails)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    for said, name in (("A100\\nT4\\nT4\\n", "A100 or T4"), ("T4\\n", "T4")):
+        (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\nprintf '{said}'\n")
+        (tmp_path / "nvidia-smi").chmod(0o755)
+        assert board.device_name("cuda") == name
+
+
+def test_the_users_code_is_measured_anew_when_it_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Layers do not tell how tensors lie in memory."""
+    code = "from torch import nn\n\ndef net():\n    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3))"
+    monkeypatch.chdir(tmp_path)
+    with Memo() as memo:
+        for changed in ("", ".to(memory_format=torch.channels_last)", ""):
+            (tmp_path / "lies_otherwise.py").write_text(f"import torch\n{code}{changed}\n")
+            monkeypatch.delitem(sys.modules, "lies_otherwise", raising=False)
+            importlib.invalidate_caches()
+            edge.measure(load("lies_otherwise:net", (1, 3, 8, 8)), "cpu", runs=1, memo=memo)
+        assert memo.info().entries == {"edge-profile": 2}
 
 
 def test_another_power_mode_is_measured_anew(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:

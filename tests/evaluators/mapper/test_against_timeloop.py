@@ -48,6 +48,7 @@ def test_a_wrong_count_is_found_and_named(template: str, tmp_path: Path) -> None
         {"map": [["DRAM", "temporal", {"N": "many"}, "NMCPQRS", None]]},
         {"accesses": {"DRAM": {"r": [1, 2]}}},
         {"cycles": None},
+        {"cycles": float("inf")},
         {"layer": {"C": 1}},
     ],
 )
@@ -140,6 +141,7 @@ def test_json_lines_need_not_say_what_a_level_keeps(tmp_path: Path) -> None:
     [
         ({"mapping": "DRAM [ Weights:1 (1) ]\n| for P in [0:55,3)"}, "line 2 is no run of a mapper: .* not a loop"),
         ({"cycles": ""}, "line 2 is no run of a mapper"),
+        ({"groups": "0"}, "line 2 is no run of a mapper: ValueError 0 groups"),
         ({"acc_DRAM": '{"reads": [1, 2]}'}, "line 2 is no run of a mapper"),
         ({"variant": "eyeriss_8_8"}, "line 2 is no run of a mapper: .* no size of variant 'eyeriss_8_8': pe_x, pe_y"),
         ({"acc": "tpu"}, "no accelerator 'tpu'"),

@@ -278,15 +278,18 @@ def test_bad_bindings_get_one_line(bind: Any, says: str, tmp_path: Path) -> None
         ("map.yaml", "architecture: {}\n", "has architecture again"),
         ("arch.yaml", "other: 1\n", "has an architecture"),
         ("arch.yaml", "architecture: {{ include }}\n", "is no YAML of Timeloop"),
+        ("arch.yaml", "architecture: 2024-99-99\n", "is no YAML of Timeloop"),
+        ("map.yaml", "components: [1]\n", "has components again"),
         ("arch.yaml", "- 1\n", "should hold entries"),
         ("energy.yaml", "ERT: {}\n", "need an ART"),
     ],
 )
 def test_bad_files_get_one_line(name: str, text: str, says: str, stand_in: StandIn, tmp_path: Path) -> None:
     files = own_files(tmp_path, ())
+    (tmp_path / "more.yaml").write_text("components: {classes: []}\n")
     (tmp_path / name).write_text(text)
     with pytest.raises(UserError, match=says):
-        OwnSensor(settings(OwnFiles(files.files)), Memo())
+        OwnSensor(settings(OwnFiles((str(tmp_path / "more.yaml"), *files.files))), Memo())
 
 
 def test_what_own_files_need_is_said(stand_in: StandIn, tmp_path: Path) -> None:

@@ -79,6 +79,15 @@ def test_accelergy_works_where_nothing_is_made_up(
     assert not list(tmp_path.glob("timeloop-*"))
 
 
+def test_an_accelergy_that_answers_something_else_is_one_line(stand_in: StandIn, tmp_path: Path) -> None:
+    tool = tmp_path / "bin" / "accelergy"
+    rows = "{name: system.a_DRAM, primitive_estimation(s): [1]}"
+    tool.write_text(f"#!/bin/sh\necho 'ERT_summary: {{table_summary: [{rows}]}}' > ERT_summary.yaml\n")
+    tool.chmod(0o755)
+    probe = probe_accelergy()
+    assert not probe.works and "gave no energies" in probe.says
+
+
 def test_what_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     for probe in (*map(probe_tool, TOOLS), probe_accelergy()):

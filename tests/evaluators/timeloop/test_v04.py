@@ -163,6 +163,12 @@ def test_the_python_of_the_timeloop_command_is_asked(
     assert found.python == (sys.executable, "-s")
     stand_in.does("simba_like_00")
     assert isinstance(search(Memo()), Searched)
+    command.write_bytes(b"#!/nobody's/python \xff\n")
+    assert "/nobody's/python" in str(find())
+    (tmp_path / "bin" / "python").write_bytes(b"#!/bin/sh\nprintf '\\377' >&2; exit 1\n")
+    (tmp_path / "bin" / "python").chmod(0o755)
+    command.write_text(f"#!{tmp_path}/bin/python\n")
+    assert find() == "\ufffd"
 
 
 def test_answers_of_formats_are_kept_apart(stand_in: StandIn, front_end: Path) -> None:
@@ -283,7 +289,7 @@ def test_a_document_without_its_end_is_whole(
     assert not isinstance(found, IllegalDesign)
     assert found.compute_cycles == 3456
     folder = recorded("v04_model")
-    for name, says in (("map+stats.xml", "cut off or damaged"), ("stats.txt", "cut off")):
+    for name, says in (("map+stats.xml", "cut off or damaged"), ("stats.txt", r"^\S+stats\.txt is cut off")):
         path = folder / f"timeloop-model.{name}"
         whole = path.read_bytes()
         for size in (0, len(whole) // 2):
