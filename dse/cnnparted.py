@@ -269,9 +269,10 @@ def _network(top: _Section, instead: str | None) -> tuple[str, tuple[int, ...]]:
         raise UserError("the file names no network: neither neural-network nor workload; is it CNNParted's?")
     name = str(section.get("name"))
     known = instead or _NETWORKS.get(name, name)
-    if instead is None and known not in networks.names() and not known.endswith(".onnx"):
-        why = unknown("network", name, (*networks.names(), *_NETWORKS))
-        raise UserError(f"{why}; or name your own: --network {name}.onnx, or --network module:factory")
+    own = known.endswith(".onnx") if instead is None else instead.endswith((".onnx", ".pt2")) or ":" in instead
+    if known not in networks.names() and not own:
+        why = unknown("network", known, (*networks.names(), *_NETWORKS))
+        raise UserError(f"{why}; or name your own: --network {known}.onnx, or --network module:factory")
     shape = section.get("input-size")
     if not isinstance(shape, list) or not shape or not all(type(n) is int and n > 0 for n in shape):
         raise UserError(f"{section.path}.input-size should be a list such as [1, 3, 224, 224], not {shape!r}")

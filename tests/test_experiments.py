@@ -65,12 +65,15 @@ def test_clock_and_link_are_decisions_and_each_for_its_reason(script: dict[str, 
         ("benchmarks/search.py", ["--networks", "sqeezenet"], "did you mean 'squeezenet'"),
         ("benchmarks/exact.py", ["--mapping", "edpp"], "did you mean 'edp'"),
         ("benchmarks/networks.py", ["--networks", "mobilenet_v4"], "no network 'mobilenet_v4'"),
+        ("benchmarks/edge.py", ["--network", "mobilenet_v4"], "no network 'mobilenet_v4'"),
+        ("benchmarks/timeloop.py", [], "timeloop-model is not on the PATH"),
     ],
 )
 def test_a_mistake_is_one_line(
     script: str, option: list[str], says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.argv", [script, *option])
+    monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(EXPERIMENTS / script), run_name="__main__")
     errors = capsys.readouterr().err

@@ -66,7 +66,12 @@ def cuts(
     max_cuts: Annotated[
         int | None, typer.Option(help="In mode frontier, the most cuts that are kept.", show_default="1000")
     ] = None,
-    bits: Annotated[int, typer.Option(help="Width of an element on the link, in bits; accuracy is not modelled.")] = 16,
+    bits: Annotated[
+        int,
+        typer.Option(
+            "--tensor-bits", "--bits", help="Width of an element on the link, in bits; accuracy is not modelled."
+        ),
+    ] = 16,
     merge: Annotated[
         bool,
         typer.Option(help="In tensor and frontier, join points with the same bytes and nothing costed in between."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -146,6 +147,7 @@ def show(files: Files, as_json: AsJson = False) -> None:
 def merge(
     files: Files,
     out: Annotated[Path, typer.Option(help="The file to write.")],
+    as_json: AsJson = False,
 ) -> None:
     """Join profiles of one network on one computer, such as those of two cut modes."""
     from evaluators.edge import files as profiles
@@ -154,6 +156,9 @@ def merge(
         raise UserError("merge takes two or more profiles")
     merged = profiles.merge([profiles.read(name) for name in files])
     write_text(out, json.dumps(merged, indent=1) + "\n", "--out")
+    if as_json:
+        typer.echo(json.dumps(merged, indent=2))
+        return
     typer.echo(f"{out}: {len(merged['cuts'])} cuts in mode {', '.join(merged['cut_modes'])}")
 
 
@@ -162,6 +167,7 @@ def check(
     network: Network,
     input_: Input = None,
     mode: Mode = "block",
+    as_json: AsJson = False,
 ) -> None:
     """Whether a profile fits a network, its input and its cuts; what differs otherwise, with exit status 2."""
     from evaluators.edge import files
@@ -170,6 +176,9 @@ def check(
     words: Any = mode
     traced = load(network, None if input_ is None else parse_shape(input_), words)
     fitting = files.edge_profile(files.read(file), traced, file)
+    if as_json:
+        typer.echo(json.dumps(asdict(fitting) | {"cuts": [cut.name for cut in traced.cuts]}, indent=2))
+        return
     typer.echo(f"{file} fits: {len(fitting.latency_s)} cuts of {network} in mode {mode}, measured on {fitting.device}")
 
 

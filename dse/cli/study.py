@@ -15,6 +15,7 @@ import typer
 
 from dse.cli._options import RESULTS, AsJson, Cache, KeepRuns, RunLimit, open_memo
 from dse.cli._script import Question, question_in, spec_of
+from dse.cli.networks import NETWORK, parse_shape
 from dse.cli.results import show
 from search_spaces.errors import UserError
 
@@ -285,18 +286,17 @@ def _warm_started(spec: StudySpec, folder: Path) -> StudySpec:
 
 def _new(
     name: Annotated[str, typer.Argument(help="Name of the script, without .py.")],
-    network: Annotated[str, typer.Option(help="A network, as `paretocut list networks` names it.")],
+    network: Annotated[str, typer.Option(help=NETWORK)],
     input_shape: Annotated[
         str | None, typer.Option("--input", help="Input shape, batch first.", show_default="the network's own")
     ] = None,
-    cut_mode: Annotated[str, typer.Option(help="block, tensor or frontier.")] = "block",
+    cut_mode: Annotated[str, typer.Option("--mode", "--cut-mode", help="block, tensor or frontier.")] = "block",
     as_json: AsJson = False,
 ) -> None:
     """Write a script to start from: NAME.py in this folder, with every knob spelled out.
 
     paretocut new mine --network mobilenet_v2 --input 1x3x192x192
     """
-    from dse.cli.networks import parse_shape
     from dse.scaffold import write_script
 
     path = write_script(name, network, None if input_shape is None else parse_shape(input_shape), cut_mode)

@@ -53,10 +53,13 @@ def read(name: str | Path) -> dict[str, Any]:
         raise UserError(f"cannot read the profile {name}: {reason(error)}") from None
     try:
         profile = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         state = "empty" if not text.strip() else "cut short or no JSON"
         raise UserError(f"the profile {name} is {state}; measure again: paretocut profile NETWORK --out FILE") from None
-    problem = _problem(profile)
+    try:
+        problem = _problem(profile)
+    except OverflowError as error:
+        problem = str(error)
     if problem:
         raise UserError(f"{name} is no profile of an edge node: {problem}")
     return dict(profile)

@@ -14,11 +14,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import time
 from dataclasses import dataclass
 from statistics import median
 from typing import get_args
 
+from dse.cli import run_application
 from evaluators.edge import measured
 from search_spaces import networks
 from search_spaces.types import CutMode, Network
@@ -131,4 +133,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_application(lambda **_: main(), (), __file__))  # argparse reads the arguments

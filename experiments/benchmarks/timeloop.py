@@ -11,9 +11,11 @@ in CNNParted.
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from statistics import median
 
+from dse.cli import run_application
 from evaluators.mapper.counts import count
 from evaluators.mapper.layer import map_layer
 from evaluators.mapper.result import best_mappings
@@ -101,4 +103,4 @@ def search(tool: Timeloop, architecture: Architecture, shapes: dict[ConvShape, s
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_application(lambda **_: main(), (), __file__))  # argparse reads the arguments

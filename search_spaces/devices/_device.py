@@ -60,13 +60,13 @@ def from_file(path: Path) -> EdgeDevice:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read the device {path}: {reason(error)}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise UserError(f"the device {path} is empty, cut short or no JSON; see: paretocut calibrate --help") from None
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise UserError(f"{path} is no edge device: it does not say {FORMAT!r} in its field format")
     try:
         return EdgeDevice(**_fields(found))
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise UserError(f"{path} is no edge device: {error}") from None
 
 

@@ -40,7 +40,7 @@ def test_json_has_the_agreed_fields() -> None:
 
 
 def test_table_shows_every_point_and_how_many_were_merged() -> None:
-    result = run("squeezenet1_1", "--mode", "tensor", "--bits", "8")
+    result = run("squeezenet1_1", "--mode", "tensor", "--tensor-bits", "8")
     assert result.exit_code == 0
     assert "23 partitioning points, 12 merged" in result.stdout
     (line,) = [line for line in result.stdout.splitlines() if "features.3.squeeze " in line]

@@ -36,10 +36,14 @@ def test_a_profile_is_made_shown_checked_joined_and_used(here: Path, capsys: pyt
     assert "power 12.0 W (given)" in made.stdout and "--edge profile:block.json" in made.stdout
     assert "ReLU: 1-2" in run("profiles", "show", "block.json").stdout
     assert "fits: 13 cuts of lenet5 in mode block" in run("profiles", "check", "block.json", "lenet5").stdout
+    fitting = json.loads(run("profiles", "check", "block.json", "lenet5", "--json").stdout)
+    assert len(fitting["cuts"]) == len(fitting["latency_s"]) == 13
     assert "it lacks the cuts conv1" in refused(capsys, "profiles", "check", "block.json", "lenet5", "--mode", "tensor")
     run("profile", "lenet5", "--runs", "3", "--threads", "1", "--mode", "tensor", "--out", "tensor.json")
     joined = run("profiles", "merge", "block.json", "tensor.json", "--out", "both.json")
     assert "in mode block, tensor" in joined.stdout
+    joined = run("profiles", "merge", "block.json", "tensor.json", "--out", "both.json", "--json")
+    assert json.loads(joined.stdout) == json.loads((here / "both.json").read_text())
     for mode in ("block", "tensor"):
         assert run("profiles", "check", "both.json", "lenet5", "--mode", mode).exit_code == 0
     used = run("evaluate", "lenet5", "--cut", "2", "--edge", "profile:block.json", "--json")
@@ -71,11 +75,13 @@ def test_a_device_is_calibrated_and_used(here: Path, capsys: pytest.CaptureFixtu
         ({"compute_efficiency": 2}, "compute_efficiency of device"),
         ({"peak_flops": "many"}, "its field peak_flops is missing or wrong"),
         ({"bytes_per_element": 0}, "a number width above 0"),
+        ({"peak_flops": 10**400}, "int too large"),
     ):
         (here / "wrong.json").write_text(json.dumps({**wrong, **changed}))
         assert words in refused(capsys, "evaluate", "lenet5", "--cut", "2", "--edge", "wrong.json")
-    (here / "wrong.json").write_text("")
-    assert "empty, cut short" in refused(capsys, "calibrate", "wrong.json", "here.json")
+    for text in ("", "[" * 100_000):
+        (here / "wrong.json").write_text(text)
+        assert "empty, cut short" in refused(capsys, "calibrate", "wrong.json", "here.json")
 
 
 def test_a_measurement_can_be_made_again(here: Path) -> None:

@@ -327,6 +327,8 @@ def test_new_writes_a_script_that_asks_its_question(
     spec = runpy.run_path("mine.py", run_name="loaded")["study"]()
     assert spec.network == networks.load("squeezenet1_1", (1, 3, 64, 64))
     assert spec.algorithm == "exact" and spec.space.size > 100_000
+    assert paretocut(capsys, "new", "other", "--network", "lenet5", "--mode", "tensor")[0] == 0
+    assert runpy.run_path("other.py", run_name="loaded")["study"]().network.cut_mode == "tensor"
 
 
 @pytest.mark.parametrize("name", ["squeezenet", "googlenet", "fcn_resnet50"])

@@ -187,7 +187,10 @@ def test_a_network_of_ones_own_takes_the_place_of_an_unknown_one(tmp_path: Path)
     path = written(tmp_path, FORMS["system (2025)"] | {"workload": [{**NETWORK, "name": "mine"}]})
     with pytest.raises(UserError, match="--network module:factory"):
         read_config(path)
-    assert read_config(path, "mine:make").network == "mine:make"
+    for known in ("mine:make", "mine.onnx", "mine.pt2", "lenet5"):
+        assert read_config(path, known).network == known
+    with pytest.raises(UserError, match="no network 'lenet6'"):
+        read_config(path, "lenet6")
 
 
 @pytest.mark.parametrize(
