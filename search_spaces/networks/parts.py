@@ -133,7 +133,7 @@ def _write_onnx(network: Network, cut: Cut, folder: Path, onnx: bool) -> Parts:
     from search_spaces.networks.onnx_split import OnnxSplitter
 
     if not onnx:
-        raise UserError(f"the parts of {network.name} are ONNX files, or there are none")
+        raise UserError(f"the parts of {network.name} are ONNX files and nothing else; leave out --no-onnx")
     splitter = OnnxSplitter(network)
     from onnx import helper
 
