@@ -87,7 +87,8 @@ class Verification:
 
     @property
     def holds(self) -> bool:
-        return not self.different and not self.better
+        """Nothing differs, no better mapping was found, and there was something to say so of."""
+        return bool(self.judged or not self.model) and not self.different and not self.better
 
     def ratios(self) -> list[float]:
         return sorted(row.ratio for row in self.search if row.ratio is not None)

@@ -21,6 +21,7 @@ from search_spaces.types import Knob, KnobValue, Network
 __all__ = [
     "ARCHITECTURE_KNOBS",
     "KNOBS",
+    "LEAST_CLOCK_MHZ",
     "DesignPoint",
     "Node",
     "SearchSpace",
@@ -39,6 +40,9 @@ ARCHITECTURE_KNOBS = (
     *MEMORIES,
 )
 """The knobs that make an architecture; the others can change without mapping a layer again."""
+
+LEAST_CLOCK_MHZ = 1e-3
+"""Below 1 kHz no accelerator runs, and far below no latency is a finite number."""
 
 KNOBS = ("cut", *ARCHITECTURE_KNOBS, "clock_mhz", "dram", "link", "tensor_bits")
 """All knobs of a sensor-edge space, in the order in which its indices are written; those of `MEMORIES` are left out of
@@ -290,3 +294,5 @@ def _check_value(name: str, value: KnobValue) -> None:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not (number and isfinite(value) and value > 0):  # type: ignore[arg-type, operator]  # a number here
             raise UserError(f"knob {name!r} takes numbers above 0, not {value!r}")
+        if name == "clock_mhz" and value < LEAST_CLOCK_MHZ:  # type: ignore[operator]
+            raise UserError(f"a clock is at least {LEAST_CLOCK_MHZ:g} MHz, not {value!r}")

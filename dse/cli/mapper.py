@@ -145,6 +145,8 @@ def _map(
         raise unknown("kind of factors", factors, FACTORS)
     table = cast("Any", energy_table)
     if against is not None:
+        if network is not None or shape is not None or metric != "edp" or factors != "perfect":
+            raise UserError("--against compares recorded mappings: leave NETWORK, --shape, --metric and --factors out")
         _print_against(against, parameters, table, dram, as_json)
         return
     if (network is None) == (shape is None):

@@ -45,8 +45,9 @@ def _verify(
 ) -> None:
     """Judge a front by Timeloop: its counts for our mappings, and what its own mapper finds.
 
-    Exit status 1 where timeloop-model counts otherwise or timeloop-mapper finds a better mapping. Mappings with
-    remainders are compared with full tiles; those of a study on own Timeloop files are judged by timeloop-model alone.
+    Exit status 1 where timeloop-model counts otherwise, no mapping can be compared, or timeloop-mapper finds a better
+    one. Mappings with remainders are compared with full tiles; those of a study on own Timeloop files are judged by
+    timeloop-model alone.
 
     paretocut verify results/squeezenet-exact-s1 --designs 10
     """

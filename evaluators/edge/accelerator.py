@@ -12,6 +12,7 @@ from evaluators.edge.profile import EdgeProfile
 from evaluators.sensor import SensorModel, SensorSettings
 from search_spaces import accelerators
 from search_spaces.errors import IllegalDesign, UserError
+from search_spaces.space import LEAST_CLOCK_MHZ
 from search_spaces.types import KnobValue, Network
 
 if TYPE_CHECKING:
@@ -40,8 +41,10 @@ def parse(text: str) -> tuple[str, dict[str, KnobValue], float, str]:
         parameters[key.strip()] = _value(value.strip())
     clock_mhz = parameters.pop("clock_mhz", DEFAULT_CLOCK_MHZ)
     dram = str(parameters.pop("dram", DEFAULT_DRAM))
-    if not isinstance(clock_mhz, int | float) or not isfinite(clock_mhz) or clock_mhz <= 0:
-        raise UserError(f"the clock of an edge accelerator is a number of MHz above 0, not {clock_mhz!r}")
+    if not isinstance(clock_mhz, int | float) or not isfinite(clock_mhz) or clock_mhz < LEAST_CLOCK_MHZ:
+        raise UserError(
+            f"the clock of an edge accelerator is a number of MHz of at least {LEAST_CLOCK_MHZ:g}, not {clock_mhz!r}"
+        )
     accelerators.build(name, parameters)  # raises for what does not exist
     return name, parameters, float(clock_mhz), dram
 

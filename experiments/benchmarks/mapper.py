@@ -28,6 +28,8 @@ from pathlib import Path
 
 import numpy as np
 
+from dse.cli import run_application
+
 ROOT = Path(__file__).parents[2]
 RECORDED = (ROOT.parent / "shared" / "reference" / "timeloop", ROOT / "tests" / "data" / "timeloop")
 RUNS = {
@@ -306,4 +308,4 @@ def recorded(network: str, name: str, found: dict, mac_pj: float) -> tuple[float
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_application(lambda **_: main(), (), __file__))  # argparse reads the arguments

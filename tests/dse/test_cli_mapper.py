@@ -45,6 +45,7 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
         (("lenet5", "--metric", "pareto", "--clock-mhz", "9e5"), "above the"),
         (("--shape", "C=64", "--factors", "whole"), "no kind of factors 'whole'; known: imperfect, perfect"),
         (("--against", "nowhere.jsonl"), "cannot read mappings from nowhere.jsonl"),
+        (("--against", "nowhere.jsonl", "--metric", "delay"), "leave NETWORK, --shape, --metric and --factors out"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_status_2(run: Typed, arguments: tuple[str, ...], message: str) -> None:

@@ -216,9 +216,10 @@ def test_a_question_knows_an_accelerator_by_all_its_parameters() -> None:
         ("accelerator:simba", "did you mean 'simba_like'"),
         ("accelerator:simba_like,pe_col=2", "pe_cols"),
         ("accelerator:simba_like,8", "with parameters, as accelerator:simba_like,pe_cols=8"),
-        ("accelerator:simba_like,clock_mhz=0", "MHz above 0"),
-        ("accelerator:simba_like,clock_mhz=nan", "MHz above 0, not nan"),
-        ("accelerator:simba_like,clock_mhz=inf", "MHz above 0, not inf"),
+        ("accelerator:simba_like,clock_mhz=0", "MHz of at least 0.001"),
+        ("accelerator:simba_like,clock_mhz=nan", "MHz of at least 0.001, not nan"),
+        ("accelerator:simba_like,clock_mhz=inf", "MHz of at least 0.001, not inf"),
+        ("accelerator:simba_like,clock_mhz=1e-320", "MHz of at least 0.001, not 1e-320"),
     ],
 )
 def test_an_accelerator_that_does_not_exist_is_refused(name: str, words: str) -> None:

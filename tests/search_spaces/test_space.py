@@ -115,6 +115,7 @@ def test_a_cut_goes_by_the_names_merged_into_it():
         ({"pe_cols": (0,)}, "knob 'pe_cols' takes whole numbers of at least 1, not 0"),
         ({"pe_rows": (4.5,)}, "knob 'pe_rows' takes whole numbers of at least 1, not 4.5"),
         ({"clock_mhz": (-1,)}, "knob 'clock_mhz' takes numbers above 0, not -1"),
+        ({"clock_mhz": (1e-320,)}, "a clock is at least 0.001 MHz, not 1e-320"),
         ({"weight_buffer_scale": (float("nan"),)}, "knob 'weight_buffer_scale' takes numbers above 0"),
         ({"glb_kib": ()}, "knob 'glb_kib' needs at least one value"),
         ({"glb_kib": (64, 64)}, "lists a value twice"),
