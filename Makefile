@@ -11,7 +11,7 @@ demo: $(INSTALLED)
 
 # ruff, mypy, the import contracts and the wheel are tests too (tests/test_project.py)
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
