@@ -216,11 +216,6 @@ class _Network:
             self.section_of[node] = current
         self.source = next(node for node in self.graph.nodes if node.op == "placeholder")
         self.sections = [_Part(self, {i}) for i in range(len(plan["segments"]))]
-        last: dict[Any, int] = {}
-        for i, section in enumerate(self.sections):
-            last.update(dict.fromkeys(section.inputs, i))
-        for i, section in enumerate(self.sections):  # what nobody needs any more is freed, as in an ordinary run
-            section.drops = [node for node in section.inputs if last[node] == i]
 
     def _move_constants(self) -> None:
         """Tensors that are no parameters or buffers stay where they were made when a module moves to a device."""
@@ -244,13 +239,6 @@ class _Network:
             import torch
 
             torch.cuda.synchronize()
-
-    def values(self, source: Any) -> dict[Any, Any]:
-        """Every value that crosses between sections, from one run."""
-        values = {self.source: source.clone()}
-        for section in self.sections:
-            values.update(section(values))
-        return values
 
 
 def _traced(module: Any) -> Any:
@@ -288,7 +276,6 @@ class _Part:
         read = {source for node in inside for source in node.all_input_nodes}
         self.inputs = [n for n in graph.nodes if n in read and n not in inside and n.op != "get_attr"]
         self.outputs = [n for n in graph.nodes if n in inside and any(user not in inside for user in n.users)]
-        self.drops: list[Any] = []
         part = fx.Graph()
         copies = {node: part.placeholder(f"value_{i}") for i, node in enumerate(self.inputs)}
         for node in graph.nodes:
@@ -299,8 +286,19 @@ class _Part:
         part.output(tuple(copies[node] for node in self.outputs))
         self.run = fx.GraphModule(network.module, part).forward  # a module's call would cost microseconds more
 
-    def __call__(self, values: Mapping[Any, Any]) -> dict[Any, Any]:
-        return dict(zip(self.outputs, self.run(*[values[node] for node in self.inputs])))
+
+def _crossing(network: _Network, source: Any) -> dict[Any, Any]:
+    """Every value that crosses between sections, from one run."""
+    values = {network.source: _fresh(source)}
+    for section in network.sections:
+        values.update(zip(section.outputs, section.run(*[values[name] for name in section.inputs])))
+    return values
+
+
+def _last_uses(sections: Sequence[_Part]) -> list[list[Any]]:
+    """Per section what no later one reads."""
+    last = {name: i for i, section in enumerate(sections) for name in section.inputs}
+    return [[name for name in section.inputs if last[name] == i] for i, section in enumerate(sections)]
 
 
 def _segments(
@@ -309,7 +307,8 @@ def _segments(
     """Per cut the seconds of what follows it, in every run; one clock reading between two sections."""
     tails = [_ranges(cut["tail"]) for cut in network.plan["cuts"]]
     samples: list[list[float]] = [[] for _ in tails]
-    clock, sections, drops = time.perf_counter, network.sections, [section.drops for section in network.sections]
+    clock, sections = time.perf_counter, network.sections
+    drops = _last_uses(sections)  # what nobody needs any more is freed, as in an ordinary run
 
     def once() -> list[float]:
         values = {network.source: _fresh(source)}
@@ -345,7 +344,7 @@ def _segments(
     sum_up()
     middles = [_quantile(sorted(sums), 0.5) for sums in samples]
     alone = _sizes(middles, 0.5 if network.whole_is_sections else 1.0)
-    crossing = network.values(source) if alone else {}
+    crossing = _crossing(network, source) if alone else {}
     few = len(times) if precision else min(runs, max(LEAST_RUNS, round(ALONE_RUNS * runs)))
     scales = {max(middles): 1.0}
     short_s = SHORT * max(middles)
@@ -393,7 +392,7 @@ def _suffixes(
     network: _Network, source: Any, runs: int, precision: float | None, progress: Progress
 ) -> tuple[list[list[float]], int]:
     """Per cut the seconds of single runs of everything after it."""
-    crossing = network.values(source)
+    crossing = _crossing(network, source)
     warm_up = max(2, runs // 100)
     found = []
     whole_s = 0.0

@@ -115,11 +115,6 @@ class _Network:
         ]
         self.made = {self.source}.union(*(given for _, _, given in self.nodes))
         self.sections = [self.part({i}) for i in range(len(plan["segments"]))]
-        last: dict[str, int] = {}
-        for i, section in enumerate(self.sections):
-            last.update(dict.fromkeys(section.inputs, i))
-        for i, section in enumerate(self.sections):
-            section.drops = [name for name in section.inputs if last[name] == i]
 
     def part(self, wanted: set[int]) -> _Part:
         """Some sections as one session."""
@@ -132,20 +127,12 @@ class _Network:
     def synchronise(self) -> None:
         """A session's run waits for its results itself."""
 
-    def values(self, source: Any) -> dict[str, Any]:
-        """Every tensor that crosses between sections, from one run."""
-        values = {self.source: source}
-        for section in self.sections:
-            values.update(zip(section.outputs, section.run(*[values[name] for name in section.inputs])))
-        return values
-
 
 class _Part:
     """A session for some of the nodes; `inputs` and `outputs` are the names of what goes in and comes out."""
 
     def __init__(self, network: _Network, inputs: list[str], outputs: list[str]) -> None:
         self.inputs, self.outputs = inputs, outputs
-        self.drops: list[str] = []
         self._device, self._runtime = network.device, network.runtime
         runtime, provider = network.runtime, PROVIDERS[network.device]
         model = network.extractor.extract_model(inputs, outputs)

@@ -67,7 +67,7 @@ def test_the_sections_one_after_the_other_are_the_whole(mode: CutMode, tmp_path:
     source = np.random.default_rng(0).random((1, 3, 35, 35), np.float32)
     session = onnxruntime.InferenceSession(splitter.whole.SerializeToString(), providers=["CPUExecutionProvider"])
     (whole,) = session.run(None, {session.get_inputs()[0].name: source})
-    values = sections.values(onnxruntime.OrtValue.ortvalue_from_numpy(source))
+    values = board._crossing(sections, onnxruntime.OrtValue.ortvalue_from_numpy(source))
     assert np.allclose(values[session.get_outputs()[0].name].numpy(), whole, rtol=1e-4, atol=1e-6)
     for cut, entry in list(zip(network.cuts, found["cuts"], strict=True))[::6]:
         rest = sections.part(set(entry["tail"]))
