@@ -72,7 +72,8 @@ def model_rows(
             why = f"the tool has room for full tiles only, and they do not fit: {too_large[asked]}"
             rows.append(replace(row, unjudged=why))
             continue
-        differences = _differences(asked, full.get(asked, nest), said[asked, False], settings)
+        judged = _counted(asked, full[asked], settings) if asked in full else (ours, pj)
+        differences = _differences(*judged, said[asked, False])
         output = said[asked, bool(nest.ragged)]
         if isinstance(output, IllegalDesign):
             rows.append(replace(row, differences=(str(output),)))
@@ -97,13 +98,10 @@ def _counted(asked: Asked, nest: LoopNest, settings: SensorSettings) -> tuple[Co
     return ours, pj
 
 
-def _differences(
-    asked: Asked, nest: LoopNest, output: Output | IllegalDesign, settings: SensorSettings
-) -> tuple[str, ...]:
+def _differences(ours: Counts, pj: float, output: Output | IllegalDesign) -> tuple[str, ...]:
     """Where the tool's figures for a mapping are not ours."""
     if isinstance(output, IllegalDesign):
         return (str(output),)
-    ours, pj = _counted(asked, nest, settings)
     pairs = [
         ("MACs", ours.macs, output.macs),
         ("cycles without stalls", ours.compute_cycles, output.compute_cycles),
